@@ -1,0 +1,56 @@
+# Every verb of this repository. `make help` lists them.
+
+PYTHON ?= python3
+# Where torch comes from: empty for the default index; the index of the CPU wheels makes the environment much smaller.
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := common dextr
+DEMO := demo-results
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format bench clean
+
+help:  ## list the verbs
+	@awk -F ':.*## ' '/^[a-z%\/-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed  ## set everything up in .venv (the other verbs do it by themselves)
+
+$(VENV)/installed: constraints.txt $(PACKAGES:%=%/pyproject.toml) requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+	  { echo "Python 3.10 or newer is needed (tested: 3.11). Debian: apt-get install python3. Another one: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "Python's venv module is missing. Debian: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV), torch takes a few minutes the first time ..."
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch torchvision
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -r requirements-dev.txt $(PACKAGES:%=-e ./%)
+	@touch $@
+
+demo: install  ## segment the bundled photos with the demo model
+	@rm -rf $(DEMO) && mkdir -p $(DEMO)/in
+	@cp dextr/demo/photos/*.jpg dextr/demo/photos/*.points $(DEMO)/in/
+	$(BIN)/dextr_predict_poll --model demo --overlay --prediction_in $(DEMO)/in --prediction_out $(DEMO)/out
+	@echo
+	@echo "Results are in $(DEMO)/out, for each photo NAME:"
+	@echo "  NAME-overlay.png   what was found, drawn onto the photo: look at these"
+	@echo "  NAME.png           the mask (palette image, 0 = background)"
+	@echo "  NAME.json          the polygons (OPEX)"
+
+test: install  ## run all tests
+	$(BIN)/pytest -q
+
+lint: install  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install  ## let ruff format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install  ## run all benchmarks, ours beside the peers
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove results and caches, keep .venv
+	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis

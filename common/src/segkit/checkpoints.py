@@ -1,0 +1,95 @@
+"""Loading weights from files without running code from them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segkit.errors import CheckpointError, UnsafeCheckpoint
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+_ADVICE = "if you trust its origin, --unsafe_load loads it all the same and runs what it contains"
+
+
+def load_state_dict(path: Path, *, unsafe: bool = False) -> dict[str, Tensor]:
+    """The named tensors of a checkpoint, on the CPU.
+
+    Reads safetensors and what `torch.save` wrote; weights that stand under `state_dict` or `model` are taken out.
+
+    Args:
+        path: the file.
+        unsafe: whether classes and functions that the file names may be imported and called.
+
+    Raises:
+        CheckpointError: missing, broken, or without named tensors.
+        UnsafeCheckpoint: it can only be loaded by running code from it.
+    """
+    import torch
+
+    content = _load_safetensors(path) if _is_safetensors(path) else _load_torch(path, unsafe)
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise CheckpointError(f"{path}: holds no named tensors; expected a state dict")
+    return dict(content)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
+
+
+def cache_folder(name: str) -> Path:
+    """`$XDG_CACHE_HOME/name`, by default `~/.cache/name`. It is not created."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / name
+
+
+def _digest(file: Any) -> str:  # Python 3.10 has no file_digest
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _is_safetensors(path: Path) -> bool:
+    """A safetensors file starts with the length of its header, 8 bytes, and the curly brace that opens it."""
+    try:
+        with path.open("rb") as file:
+            return file.read(9)[8:] == b"{"
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}; expected a checkpoint file") from None
+
+
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: broken safetensors file: {error}; copy or download it again") from None
+
+
+def _load_torch(path: Path, unsafe: bool) -> Any:
+    import torch
+
+    if unsafe:
+        log.warning("%s: loading without protection, code in it runs now", path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=not unsafe)
+    except pickle.UnpicklingError as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unknown content"
+        raise UnsafeCheckpoint(f"{path}: refused: {reason}; expected plain weights; {_ADVICE}") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path}: cannot be loaded: {reason}; copy or download it again") from None

@@ -1,0 +1,159 @@
+"""Frozen settings built from the flags. A field is named like its flag, its default is the flag's default.
+
+Every class says with `problems()` what is wrong with its values; `check` collects the problems of all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from segkit.errors import ConfigError
+
+MEBIBYTE = 1024 * 1024
+
+
+class Config(Protocol):
+    """A frozen dataclass whose values can be checked."""
+
+    def problems(self) -> Iterator[str]:
+        """Texts that each name a flag, the value that is wrong with it, and what was expected."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputConfig:
+    """What is accepted as an image. `max_bytes` counts the file, `max_pixels` width times height from its header."""
+
+    max_bytes: int = 64 * MEBIBYTE
+    max_pixels: int = 100_000_000
+    exif: str = "ignore"
+
+    def problems(self) -> Iterator[str]:
+        yield from _at_least("max_bytes", self.max_bytes, 1)
+        yield from _at_least("max_pixels", self.max_pixels, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeConfig:
+    """How masks become rings: `simplify` in pixels of distance, `min_area` in pixels of area."""
+
+    simplify: float = 0.0
+    min_area: float = 0.0
+
+    def problems(self) -> Iterator[str]:
+        yield from _at_least("simplify", self.simplify, 0)
+        yield from _at_least("min_area", self.min_area, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Where and how a model runs. Model packages add their own fields in a subclass."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    compile: bool = False
+
+    def problems(self) -> Iterator[str]:
+        return iter(())
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How work is put together: `batch_size` requests at most, waiting `batch_wait_ms` at most for more of them."""
+
+    batch_size: int = 1
+    batch_wait_ms: float = 0.0
+
+    def problems(self) -> Iterator[str]:
+        yield from _at_least("batch_size", self.batch_size, 1)
+        yield from _at_least("batch_wait_ms", self.batch_wait_ms, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderConfig:
+    """The folders that are watched and written. Times are seconds."""
+
+    prediction_in: Path
+    prediction_out: Path
+    prediction_tmp: Path | None = None
+    prediction_failed: Path | None = None
+    poll_wait: float = 1.0
+    continuous: bool = False
+    use_watchdog: bool = False
+    watchdog_check_interval: float = 10.0
+    incomplete_wait: float = 10.0
+    delete_input: bool = False
+    overlay: bool = False
+
+    @property
+    def failed(self) -> Path:
+        """Where failed inputs go: --prediction_failed, or `failed` inside the output folder."""
+        return self.prediction_failed or self.prediction_out / "failed"
+
+    def problems(self) -> Iterator[str]:
+        yield from _at_least("poll_wait", self.poll_wait, 0.001)
+        yield from _at_least("watchdog_check_interval", self.watchdog_check_interval, 0.001)
+        yield from _at_least("incomplete_wait", self.incomplete_wait, 0)
+        if not self.prediction_in.is_dir():
+            yield f"--prediction_in: {self.prediction_in} is not a folder; create it or correct the path"
+        elif not os.access(self.prediction_in, os.R_OK | os.W_OK | os.X_OK):
+            yield f"--prediction_in: {self.prediction_in} must be readable and writable: inputs are moved when done"
+        yield from _usable_folder("prediction_out", self.prediction_out)
+        yield from _usable_folder("prediction_failed", self.failed)
+        if self.prediction_tmp is not None:
+            yield from _usable_folder("prediction_tmp", self.prediction_tmp)
+        for flag in ("prediction_out", "prediction_tmp", "prediction_failed"):
+            folder = getattr(self, flag)
+            if folder is not None and folder.resolve() == self.prediction_in.resolve():
+                yield f"--{flag}: {folder} is the input folder; choose another one, results would be read as inputs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogConfig:
+    """How much is said: `verbose` adds details, `quiet` leaves only warnings and errors."""
+
+    verbose: bool = False
+    quiet: bool = False
+
+    def problems(self) -> Iterator[str]:
+        if self.verbose and self.quiet:
+            yield "--verbose and --quiet exclude each other; give one of them"
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def from_args(config: type[AnyConfig], args: argparse.Namespace) -> AnyConfig:
+    """A config from parsed flags: each field takes the value of the flag of its name."""
+    names = [field.name for field in dataclasses.fields(config)]  # type: ignore[arg-type]
+    return config(**{name: getattr(args, name) for name in names})
+
+
+def check(*configs: Config) -> None:
+    """Raises one ConfigError with the problems of all configs, if there are any."""
+    problems = [problem for config in configs for problem in config.problems()]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _at_least(flag: str, value: float, smallest: float) -> Iterator[str]:
+    if not math.isfinite(value) or value < smallest:
+        yield f"--{flag}: {value} is too small; expected a number of at least {smallest}"
+
+
+def _usable_folder(flag: str, folder: Path) -> Iterator[str]:
+    """A folder that exists and can be written, or that can be created: its nearest existing parent is writable."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        yield f"--{flag}: {existing} is a file; expected a folder"
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        yield f"--{flag}: no permission to write in {existing}; change its owner or mode, or choose another folder"

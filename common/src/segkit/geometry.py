@@ -1,0 +1,172 @@
+"""Masks and rings: tracing, filling, boxes. Pure numpy and OpenCV.
+
+A ring runs through pixel centres: the outer ring through the outermost pixels of a part, the ring of a hole through
+the outermost pixels of that hole. So one rule restores a mask from both: fill the polygon with its border included
+(`cv2.fillPoly`, `PIL.ImageDraw.polygon`). Parts are 8-connected, holes 4-connected, as in Suzuki and Abe, "Topological
+structural analysis of digitized binary images by border following" (1985), which OpenCV implements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.types import Bytes, Floats, Instance, Points, Region
+
+Box = tuple[int, int, int, int]
+
+
+def trace(
+    mask: NDArray[np.bool_] | Bytes, offset: tuple[int, int] = (0, 0), simplify: float = 0.0
+) -> tuple[Region, ...]:
+    """Rings of all parts of a mask, from top to bottom and left to right by their first pixel.
+
+    Args:
+        mask: (h, w) bool or uint8; everything but 0 is inside.
+        offset: x and y that are added to all points.
+        simplify: the largest distance in pixels by which a ring may leave the exact one (Douglas and Peucker); 0 keeps
+            every corner, and then `fill` of the result is the mask again.
+    """
+    found, hierarchy = cv2.findContours(as_uint8(mask), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if not found:
+        return ()
+    borders = [np.asarray(border.reshape(-1, 2), np.int32) for border in found]
+    shift = np.asarray(offset, np.int32)
+
+    def finish(ring: Points) -> Points:
+        return np.asarray(_at_least_three(_simplified(ring, simplify)) + shift, np.int32)
+
+    holes: dict[int, list[Points]] = {}
+    parents = hierarchy.reshape(-1, 4)[:, 3].tolist()
+    for border, parent in zip(borders, parents, strict=True):
+        if parent >= 0:
+            holes.setdefault(parent, []).append(finish(_hole(border)))
+    regions = [
+        Region(finish(border), tuple(holes.get(index, ())))
+        for index, (border, parent) in enumerate(zip(borders, parents, strict=True))
+        if parent < 0
+    ]
+    return tuple(reversed(regions))
+
+
+def fill(regions: Iterable[Region], shape: tuple[int, int]) -> Bytes:
+    """The mask that the rings describe: (H, W) uint8 of 0 and 1 for `shape` = (H, W). Points outside are cut off."""
+    mask = np.zeros(shape, np.uint8)
+    for region in regions:
+        x0, y0, x1, y1 = bounding_box(region.outer)
+        part = np.zeros((y1 - y0 + 1, x1 - x0 + 1), np.uint8)
+        origin = (-x0, -y0)
+        cv2.fillPoly(part, [region.outer], 1, offset=origin)
+        for hole in region.holes:
+            cv2.fillPoly(part, [hole], 0, offset=origin)
+        target, source = overlap(part.shape, (x0, y0), shape)
+        mask[target] |= part[source]
+    return mask
+
+
+def drop_specks(mask: NDArray[np.bool_] | Bytes, min_area: float) -> Bytes:
+    """The mask, (h, w) uint8 of 0 and 1, without its 8-connected parts of fewer than `min_area` pixels."""
+    inside = as_uint8(mask)
+    if min_area <= 1:
+        return inside
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
+    keep = (stats[:, cv2.CC_STAT_AREA] >= min_area).astype(np.uint8)
+    keep[0] = 0
+    return np.asarray(keep[parts], np.uint8)
+
+
+def compose(instances: Sequence[Instance], shape: tuple[int, int]) -> Bytes:
+    """One (H, W) uint8 image of palette indices from the masks of many instances; the later ones lie on top."""
+    image = np.zeros(shape, np.uint8)
+    for instance in instances:
+        if instance.mask is not None:
+            target, source = overlap(instance.mask.shape, instance.offset, shape)
+            cv2.copyTo(np.full_like(image[target], instance.label), as_uint8(instance.mask[source]), image[target])
+    return image
+
+
+def bounding_box(ring: Points) -> Box:
+    """Smallest and largest coordinates of a ring as x0, y0, x1, y1; both ends belong to the box."""
+    x0, y0 = ring.min(axis=0).tolist()
+    x1, y1 = ring.max(axis=0).tolist()
+    return x0, y0, x1, y1
+
+
+def min_area_rectangle(ring: Points) -> tuple[float, float]:
+    """Width and height, in pixels and with width <= height, of the smallest rotated rectangle around a ring."""
+    _, (a, b), _ = cv2.minAreaRect(ring)
+    return float(min(a, b)), float(max(a, b))
+
+
+def extreme_values(mask: NDArray[np.bool_] | Bytes, offset: tuple[int, int] = (0, 0)) -> Floats | None:
+    """Left, top, right and bottom pixel of a mask as (4,) float64 of x0, y0, x1, y1; None if it is empty."""
+    x, y, width, height = cv2.boundingRect(as_uint8(mask))
+    if width == 0:
+        return None
+    x0, y0 = x + offset[0], y + offset[1]
+    return np.array([x0, y0, x0 + width - 1, y0 + height - 1], np.float64)
+
+
+def overlap(
+    part: tuple[int, ...], offset: tuple[int, int], shape: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where a part of size (h, w) at `offset` = (x, y) lies in an image of size (H, W), and what of it is inside."""
+    (height, width), (x, y) = shape, offset
+    top, left = max(y, 0), max(x, 0)
+    bottom, right = max(min(y + part[0], height), top), max(min(x + part[1], width), left)
+    target = (slice(top, bottom), slice(left, right))
+    source = (slice(top - y, bottom - y), slice(left - x, right - x))
+    return target, source
+
+
+def as_uint8(mask: NDArray[np.bool_] | Bytes) -> Bytes:
+    """The mask as contiguous uint8 without a copy where there is none needed."""
+    return np.ascontiguousarray(mask).view(np.uint8)
+
+
+def _hole(border: Points) -> Points:
+    """The ring of a hole's own pixels, from the border around it, which OpenCV runs through pixels of the part.
+
+    Filling the border and taking its line away leaves the hole, together with whatever lies inside the hole.
+    """
+    x, y, width, height = cv2.boundingRect(border)
+    canvas = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(canvas, [border], 1, offset=(-x, -y))
+    cv2.polylines(canvas, [border - (x, y)], True, 0)
+    rings, _ = cv2.findContours(canvas, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(x, y))
+    if len(rings) == 1:
+        return np.asarray(rings[0].reshape(-1, 2), np.int32)
+    # The part reaches into the hole over a corner: a border that may step diagonally would enclose that pixel too.
+    return _four_connected_ring(canvas) + np.array([x, y], np.int32)
+
+
+def _four_connected_ring(part: Bytes) -> Points:
+    """The outer ring of a 4-connected part, which never steps between two pixels that only share a corner.
+
+    At twice the size, pixels that share a side are joined by the pixel between them, others lie apart.
+    """
+    height, width = part.shape
+    joined = np.zeros((2 * height - 1, 2 * width - 1), np.uint8)
+    joined[::2, ::2] = part
+    joined[1::2, ::2] = part[1:] & part[:-1]
+    joined[::2, 1::2] = part[:, 1:] & part[:, :-1]
+    rings, _ = cv2.findContours(joined, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    ring = rings[0].reshape(-1, 2)
+    return np.asarray(ring[(ring % 2 == 0).all(axis=1)] // 2, np.int32)
+
+
+def _simplified(ring: Points, distance: float) -> Points:
+    if distance <= 0 or len(ring) <= 3:
+        return ring
+    shorter = cv2.approxPolyDP(ring.reshape(-1, 1, 2), distance, True).reshape(-1, 2)
+    return np.asarray(shorter, np.int32) if len(shorter) >= 3 else ring
+
+
+def _at_least_three(ring: Points) -> Points:
+    """A single pixel and a line have fewer corners than readers of polygons accept: repeat the last one."""
+    if len(ring) >= 3:
+        return ring
+    return np.concatenate([ring, np.repeat(ring[-1:], 3 - len(ring), axis=0)])

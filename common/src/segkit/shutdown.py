@@ -1,0 +1,33 @@
+"""Stopping on a signal: the first one asks, the second one ends the process at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class Shutdown(threading.Event):
+    """An event that SIGTERM and SIGINT set. Handlers are in place between enter and exit, in the main thread only."""
+
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Shutdown:
+        for number in self.signals:
+            self._before[number] = signal.signal(number, self._stop)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        self.set()

@@ -1,0 +1,162 @@
+"""What has arrived in a folder: which images and prompts belong together, and which of them are complete."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An image, and its prompt if the model needs one, by file name; `rivals` are further images of the same stem."""
+
+    stem: str
+    image: str
+    prompt: str | None
+    rivals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One look at the folder.
+
+    Attributes:
+        ready: complete pairs, in order of their names.
+        growing: number of pairs that are still being written.
+        lone_images: images that have no prompt yet.
+        lone_prompts: prompts that have no image yet.
+    """
+
+    ready: tuple[Pair, ...]
+    growing: int
+    lone_images: tuple[str, ...]
+    lone_prompts: tuple[str, ...]
+
+
+class Arrivals:
+    """Looks at a folder again and again.
+
+    A file counts as complete once its end is where its format says, or once it has not changed for `patience` seconds:
+    whatever is wrong with it then, waiting will not mend it.
+
+    Args:
+        folder: where files arrive; hidden files and subfolders are not looked at.
+        prompt_suffix: the extension of prompt files, e.g. `.points`; None for models that need no prompt.
+        patience: seconds.
+    """
+
+    def __init__(self, folder: Path, prompt_suffix: str | None, patience: float) -> None:
+        self._folder, self._prompt_suffix, self._patience = folder, prompt_suffix, patience
+        self._seen: dict[str, tuple[tuple[int, int], float]] = {}
+
+    def scan(self) -> Scan:
+        """What is there now.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        images, prompts, present = self._list()
+        self._seen = {name: seen for name, seen in self._seen.items() if name in present}
+        needs_prompt = self._prompt_suffix is not None
+        ready, growing = [], 0
+        for stem in sorted(images):
+            names = sorted(images[stem])
+            if needs_prompt and stem not in prompts:
+                continue
+            pair = Pair(stem, names[0], prompts.get(stem), tuple(names[1:]))
+            files = [pair.image, *([pair.prompt] if pair.prompt else [])]
+            if all(self._complete(name, present[name]) for name in files):
+                ready.append(pair)
+            else:
+                growing += 1
+        lone_images = tuple(n for s in sorted(images) if needs_prompt and s not in prompts for n in sorted(images[s]))
+        lone_prompts = tuple(prompts[stem] for stem in sorted(prompts) if stem not in images)
+        return Scan(tuple(ready), growing, lone_images, lone_prompts)
+
+    def _list(self) -> tuple[dict[str, list[str]], dict[str, str], dict[str, os.stat_result]]:
+        """Image names by stem, prompt name by stem, and the state of every file."""
+        images: dict[str, list[str]] = {}
+        prompts: dict[str, str] = {}
+        present: dict[str, os.stat_result] = {}
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                stem, suffix = os.path.splitext(entry.name)
+                suffix = suffix.lower()
+                if entry.name.startswith(".") or suffix not in IMAGE_SUFFIXES | {self._prompt_suffix}:
+                    continue
+                try:
+                    if entry.is_dir():
+                        continue
+                    present[entry.name] = entry.stat(follow_symlinks=entry.is_file())
+                except FileNotFoundError:  # taken by another worker in the meantime
+                    continue
+                if suffix == self._prompt_suffix:
+                    prompts[stem] = min(entry.name, prompts.get(stem, entry.name))
+                else:
+                    images.setdefault(stem, []).append(entry.name)
+        return images, prompts, present
+
+    def _complete(self, name: str, stat: os.stat_result) -> bool:
+        state = (stat.st_size, stat.st_mtime_ns)
+        before, since = self._seen.get(name, (None, 0.0))
+        if before != state:
+            since = time.monotonic()
+            self._seen[name] = (state, since)
+        if time.time() - stat.st_mtime >= self._patience or time.monotonic() - since >= self._patience:
+            return True
+        try:
+            return ends_where_it_should(self._folder / name, is_prompt=_suffix(name) == self._prompt_suffix)
+        except OSError:  # gone, or not readable yet
+            return False
+
+
+def ends_where_it_should(path: Path, *, is_prompt: bool) -> bool:
+    """Whether a file is surely complete: a prompt that is JSON, an image with the end that its format prescribes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if is_prompt:
+        return _is_json(path.read_bytes())
+    with path.open("rb") as file:
+        head = file.read(12)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 12))
+        tail = file.read(12)
+    if head.startswith(b"\xff\xd8"):
+        return tail.endswith(b"\xff\xd9")
+    if head.startswith(b"\x89PNG"):
+        return tail[4:8] == b"IEND"
+    if head.startswith(b"BM"):
+        return size >= int.from_bytes(head[2:6], "little") > 0
+    if head.startswith(b"RIFF"):
+        return size - 8 >= int.from_bytes(head[4:8], "little") > 0
+    return _decodes(path)
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _decodes(path: Path) -> bool:
+    """For formats without a fixed end (TIFF): try it."""
+    try:
+        with Image.open(path, formats=("TIFF",)) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError, MemoryError):
+        return False
+    return True

@@ -1,0 +1,179 @@
+"""Who works on which files: claims inside a shared input folder.
+
+A worker has a folder `.claims/<worker>/` and holds a lock on the file `.claims/<worker>.lock` for as long as it lives;
+the kernel lets go of the lock when the process ends, however it ends. A claim is a numbered folder in the worker's,
+with an image and its prompt. The image is renamed into it first: only one worker can succeed in that. It also leaves
+first, so a claim that holds a prompt alone is finished but for the prompt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from segkit.transports.arrivals import Pair
+
+FOLDER = ".claims"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Files that belong to this worker until it is done with them. Either of the two may be None."""
+
+    folder: Path
+    stem: str
+    image: Path | None
+    prompt: Path | None
+
+    def release(self) -> None:
+        """Removes the claim's folder, which must be empty; one that was removed from outside is fine, too."""
+        with contextlib.suppress(FileNotFoundError):
+            self.folder.rmdir()
+
+
+class Claims:
+    """The claims of one worker.
+
+    Args:
+        inputs: the folder that is shared.
+        prompt_suffix: the extension of prompt files, None for models that need no prompt.
+    """
+
+    def __init__(self, inputs: Path, prompt_suffix: str | None) -> None:
+        self._inputs, self._prompt_suffix = inputs, prompt_suffix
+        self._root = inputs / FOLDER
+        self.worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._count = 0
+        self._lock: int | None = None
+
+    @property
+    def _own(self) -> Path:
+        return self._root / self.worker
+
+    def take(self, pair: Pair) -> Claim | None:
+        """Claims a pair; None if another worker was faster or a file is gone.
+
+        Raises:
+            OSError: the input folder cannot be written, or is gone.
+        """
+        folder = self._new_folder()
+        image = folder / pair.image
+        prompt = None if pair.prompt is None else folder / pair.prompt
+        try:
+            (self._inputs / pair.image).rename(image)
+        except FileNotFoundError:
+            folder.rmdir()
+            return None
+        if prompt is not None:
+            try:
+                (self._inputs / prompt.name).rename(prompt)
+            except FileNotFoundError:
+                self.put_back(Claim(folder, pair.stem, image, None))
+                return None
+        return Claim(folder, pair.stem, image, prompt)
+
+    def put_back(self, claim: Claim) -> bool:
+        """Returns the files of a claim to the input folder.
+
+        Nothing is overwritten: where files of these names have arrived in the meantime, the claim stays, returns False,
+        and is inherited by the next worker.
+
+        Raises:
+            OSError: the input folder cannot be written.
+        """
+        paths = [path for path in (claim.prompt, claim.image) if path is not None and path.exists()]
+        if any((self._inputs / path.name).exists() for path in paths):
+            return False
+        for path in paths:
+            path.rename(self._inputs / path.name)
+        claim.release()
+        return True
+
+    def inherit(self) -> Iterator[tuple[Claim, str]]:
+        """Takes over the claims of workers that are gone, and says whose they were."""
+        try:
+            names = [name for name in os.listdir(self._root) if name.endswith(".lock")]
+        except FileNotFoundError:
+            return
+        for name in names:
+            worker = name.removesuffix(".lock")
+            if worker != self.worker:
+                yield from self._inherit_from(worker)
+
+    def close(self) -> None:
+        """Leaves no trace, as far as nothing is claimed any more."""
+        if self._lock is None:
+            return
+        with contextlib.suppress(OSError):
+            self._own.rmdir()
+            self._root.joinpath(f"{self.worker}.lock").unlink()
+            self._root.rmdir()
+        os.close(self._lock)
+        self._lock = None
+
+    def _inherit_from(self, worker: str) -> Iterator[tuple[Claim, str]]:
+        lock_path = self._root / f"{worker}.lock"
+        try:
+            lock = os.open(lock_path, os.O_RDWR)
+        except FileNotFoundError:
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            theirs = self._root / worker
+            for folder in sorted(theirs.iterdir()) if theirs.is_dir() else ():
+                mine = self._new_folder()
+                folder.replace(mine)
+                yield self._found_in(mine), worker
+            shutil.rmtree(theirs, ignore_errors=True)
+            lock_path.unlink(missing_ok=True)
+        except BlockingIOError:  # alive
+            return
+        finally:
+            os.close(lock)
+
+    def _found_in(self, folder: Path) -> Claim:
+        """The claim in an inherited folder; a prompt that its worker had not fetched yet is fetched."""
+        names = os.listdir(folder)
+        prompts = [name for name in names if os.path.splitext(name)[1].lower() == self._prompt_suffix]
+        images = [name for name in names if name not in prompts]
+        stem = os.path.splitext(names[0])[0] if names else ""
+        if images and not prompts and self._prompt_suffix is not None:
+            wanted = f"{stem}{self._prompt_suffix}".lower()
+            prompts = [name for name in os.listdir(self._inputs) if name.lower() == wanted]
+            if prompts:
+                (self._inputs / prompts[0]).rename(folder / prompts[0])
+        return Claim(folder, stem, *(folder / found[0] if found else None for found in (images, prompts)))
+
+    def _new_folder(self) -> Path:
+        if self._lock is None or not self._own.is_dir():
+            self._settle_in()
+        self._count += 1
+        folder = self._own / f"{self._count:06d}"
+        folder.mkdir()
+        return folder
+
+    def _settle_in(self) -> None:
+        """Makes this worker's folder and lock, again if somebody cleared the input folder.
+
+        The lock file gets its name when it is locked already, so that no other worker takes this one for dead.
+        """
+        if not self._inputs.is_dir():
+            raise FileNotFoundError(f"{self._inputs} is gone")
+        if self._lock is not None:
+            os.close(self._lock)
+        starting = self._root / f"{self.worker}.starting"
+        self._lock = None
+        while self._lock is None:
+            self._root.mkdir(exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another worker left and took the folder away
+                self._lock = os.open(starting, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        starting.rename(self._root / f"{self.worker}.lock")
+        self._own.mkdir(exist_ok=True)

@@ -1,0 +1,109 @@
+"""Images in: JPEG, PNG, BMP, TIFF, WebP to RGB arrays. Masks out: palette PNG."""
+
+from __future__ import annotations
+
+import colorsys
+import struct
+import zlib
+from functools import cache
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from segkit.config import InputConfig
+from segkit.errors import BadImage, ImageTooLarge, OutOfMemory
+from segkit.types import Bytes
+
+# What Pillow's readers let through on broken files, depending on where they break.
+_READER_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError, AttributeError,
+    struct.error, zlib.error,
+)  # fmt: skip
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+_ORIENTATION = 0x0112
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+
+# The limit is ours to check, from the header and as an error of the request; Pillow's would be a warning first.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def decode_image(data: bytes, config: InputConfig) -> tuple[Bytes, dict[str, Any]]:
+    """Reads an image file of any supported format; of several frames or pages the first.
+
+    Grey, palette, CMYK and 16 bit become 8-bit RGB (16 bit keeps the high byte), alpha is dropped.
+
+    Returns:
+        The image, (H, W, 3) uint8 RGB, and facts about it for `meta`: width, height, format, exif.
+
+    Raises:
+        ImageTooLarge: beyond the limits of `config`; nothing was decoded.
+        BadImage: not an image, broken, or without a defined way to 8-bit RGB.
+        OutOfMemory: the decoded image does not fit.
+    """
+    check_size(len(data), config)
+    if not data:
+        raise BadImage("image: empty (0 bytes); expected an image file")
+    try:
+        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+            _check_pixels(image.size, config)
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            upright = ImageOps.exif_transpose(image) if config.exif == "apply" and orientation != 1 else image
+            pixels = _to_rgb(upright)
+            fmt = image.format
+    except MemoryError:
+        raise OutOfMemory("image: does not fit into memory; make it smaller or lower --max_pixels") from None
+    except UnidentifiedImageError:
+        raise BadImage(f"image: not of a known format; expected {', '.join(_FORMATS)}") from None
+    except _READER_ERRORS as error:
+        raise BadImage(f"image: cannot be read: {error}; expected a complete image file") from None
+    exif = "none" if orientation == 1 else "applied" if config.exif == "apply" else "ignored"
+    return pixels, {"width": pixels.shape[1], "height": pixels.shape[0], "format": fmt, "exif": exif}
+
+
+def check_size(size: int, config: InputConfig) -> None:
+    """Raises ImageTooLarge if a file of `size` bytes is beyond --max_bytes."""
+    if size > config.max_bytes:
+        raise ImageTooLarge(f"image: {size} bytes; expected at most {config.max_bytes} (--max_bytes)")
+
+
+def encode_mask(mask: Bytes) -> bytes:
+    """A palette PNG (mode P) of (H, W) uint8 indices: 0 is black background, each label has a colour of its own."""
+    image = Image.fromarray(mask)
+    image.putpalette(palette()[: 3 * (int(mask.max(initial=0)) + 1)])
+    buffer = BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+@cache
+def palette() -> bytes:
+    """256 colours as R, G, B bytes: black, then hues that keep their distance for as long as possible."""
+    golden = 0.618033988749895
+    colours = [(0.0, 0.0, 0.0)]
+    for label in range(1, 256):
+        hue = (0.33 + (label - 1) * golden) % 1.0
+        colours.append(colorsys.hsv_to_rgb(hue, 0.85 - 0.3 * (label // 8 % 2), 1.0 - 0.3 * (label // 16 % 2)))
+    return bytes(round(255 * channel) for colour in colours for channel in colour)
+
+
+def _check_pixels(size: tuple[int, int], config: InputConfig) -> None:
+    width, height = size
+    if width * height > config.max_pixels:
+        raise ImageTooLarge(
+            f"image: {width}x{height} = {width * height} pixels; expected at most {config.max_pixels} (--max_pixels)"
+        )
+    if width == 0 or height == 0:
+        raise BadImage(f"image: {width}x{height} pixels; expected at least one")
+
+
+def _to_rgb(image: Image.Image) -> Bytes:
+    if image.mode in _SIXTEEN_BIT or (image.mode == "I" and image.format == "PNG"):
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise BadImage("image: 32 bits a pixel have no defined range; expected 8 or 16 bits a channel")
+    image.load()
+    image.info.pop("transparency", None)  # alpha is dropped; Pillow would warn about the palette's
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))

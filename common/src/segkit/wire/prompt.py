@@ -1,0 +1,124 @@
+"""Prompts: JSON values to `Prompt`, with every value checked and every error naming its place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from segkit.errors import BadPrompt
+from segkit.types import Floats, Prompt
+
+# Beyond this, float32 cannot tell neighbouring pixels apart.
+LARGEST_COORDINATE = float(2**24)
+MOST_OBJECTS = 255
+MOST_POINTS = 10_000
+_CORNERS = ("x0", "y0", "x1", "y1")
+_FORMS = '"points", "box" or "objects"'
+
+
+def parse_prompt(value: dict[str, Any]) -> tuple[Prompt, ...]:
+    """The prompts of all objects in a request; see docs/formats.md for the forms.
+
+    Raises:
+        BadPrompt: a value is missing or wrong; the error names its path.
+    """
+    if "objects" not in value:
+        return (_parse_object(value, "", 1),)
+    for other in ("points", "box", "label"):
+        if other in value:
+            raise BadPrompt(other, 'stands beside "objects"', "it inside of each object")
+    objects = _list(value["objects"], "objects", MOST_OBJECTS, "prompts")
+    prompts = []
+    for index, entry in enumerate(objects):
+        path = f"objects[{index}]"
+        if not isinstance(entry, dict):
+            raise BadPrompt(path, _shown(entry), 'an object with "points" or "box"')
+        if "objects" in entry:
+            raise BadPrompt(f"{path}.objects", "a list inside of a list", '"points" or "box"')
+        prompts.append(_parse_object(entry, path, index + 1))
+    return tuple(prompts)
+
+
+def _parse_object(value: dict[str, Any], path: str, label: int) -> Prompt:
+    here = f"{path}." if path else ""
+    if "points" not in value and "box" not in value:
+        raise BadPrompt(path or "points", "missing", _FORMS if not path else '"points" or "box"')
+    extreme_points = clicks = click_labels = box = None
+    if "points" in value:
+        points = _list(value["points"], f"{here}points", MOST_POINTS, "points")
+        if isinstance(points[0], dict):
+            clicks, click_labels = _clicks(points, f"{here}points")
+        else:
+            extreme_points = _extreme_points(points, f"{here}points")
+    if "box" in value:
+        if extreme_points is not None:
+            raise BadPrompt(f"{here}box", "stands beside extreme points", "one of the two")
+        box = _box(value["box"], f"{here}box")
+    return Prompt(path, extreme_points, clicks, click_labels, box, _label(value.get("label", label), f"{here}label"))
+
+
+def _extreme_points(points: Sequence[Any], path: str) -> Floats:
+    for index, point in enumerate(points):
+        if not isinstance(point, list) or len(point) != 2:
+            raise BadPrompt(f"{path}[{index}]", _shown(point), "a pair [x, y]")
+    if len(points) < 4:
+        raise BadPrompt(path, f"{len(points)} points", "the 4 extreme points of the object or more")
+    return np.array([[_number(v, f"{path}[{i}][{j}]") for j, v in enumerate(p)] for i, p in enumerate(points)])
+
+
+def _clicks(points: Sequence[Any], path: str) -> tuple[Floats, Any]:
+    xy, labels = [], []
+    for index, point in enumerate(points):
+        here = f"{path}[{index}]"
+        if not isinstance(point, dict):
+            raise BadPrompt(here, _shown(point), 'an object with "x", "y" and "label"')
+        xy.append([_number(_member(point, key, here, "a number"), f"{here}.{key}") for key in ("x", "y")])
+        label = _member(point, "label", here, "0 for background or 1 for foreground")
+        if isinstance(label, bool) or label not in (0, 1):
+            raise BadPrompt(f"{here}.label", _shown(label), "0 for background or 1 for foreground")
+        labels.append(int(label))
+    return np.array(xy), np.array(labels, np.uint8)
+
+
+def _box(value: Any, path: str) -> Floats:
+    if not isinstance(value, dict):
+        raise BadPrompt(path, _shown(value), 'an object with "x0", "y0", "x1" and "y1"')
+    xa, ya, xb, yb = (_number(_member(value, key, path, "a number"), f"{path}.{key}") for key in _CORNERS)
+    return np.array([min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)])
+
+
+def _label(value: Any, path: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 255:
+        raise BadPrompt(path, _shown(value), "a whole number from 1 to 255")
+    return value
+
+
+def _number(value: Any, path: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise BadPrompt(path, _shown(value), "a number")
+    if not abs(value) <= LARGEST_COORDINATE:  # NaN is not smaller than anything
+        what = "finite number" if not math.isfinite(value) else f"number between -{LARGEST_COORDINATE:.0f} and"
+        raise BadPrompt(path, _shown(value), f"a {what}" + ("" if "finite" in what else f" {LARGEST_COORDINATE:.0f}"))
+    return float(value)
+
+
+def _list(value: Any, path: str, most: int, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise BadPrompt(path, _shown(value), f"a list of {what}")
+    if not 1 <= len(value) <= most:
+        raise BadPrompt(path, "an empty list" if not value else f"{len(value)} {what}", f"1 to {most} {what}")
+    return value
+
+
+def _member(value: dict[str, Any], key: str, path: str, expected: str) -> Any:
+    if key not in value:
+        raise BadPrompt(f"{path}.{key}", "missing", expected)
+    return value[key]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

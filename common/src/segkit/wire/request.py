@@ -1,0 +1,65 @@
+"""Requests in: a job's bytes to an image and its prompts, in each of the forms that transports receive."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from segkit.config import InputConfig
+from segkit.errors import BadImage, BadJson
+from segkit.types import Job, Request
+from segkit.wire import jsontext
+from segkit.wire.image import check_size, decode_image
+from segkit.wire.prompt import parse_prompt
+
+
+def decode_pair(job: Job, config: InputConfig) -> Request:
+    """An image file and its prompt file; without a prompt file, an image for a model that needs none."""
+    prompt = None if job.prompt is None else jsontext.read_object(job.prompt, "prompt")
+    prompts = () if prompt is None else parse_prompt(prompt)
+    image, image_meta = decode_image(job.body, config)
+    return Request(job.id, image, prompts, prompt, image_meta)
+
+
+def decode_message(job: Job, config: InputConfig) -> Request:
+    """A JSON message: `image` in base64, and the prompt beside it (DEXTR) or under `prompt` (SAM)."""
+    message = jsontext.read_object(job.body, "message")
+    named, name, reply_to = envelope(message, job.id)
+    prompt = message.get("prompt")
+    if prompt is None:
+        prompt = {key: value for key, value in message.items() if key not in ("image", "id", "reply_to")}
+    elif not isinstance(prompt, dict):
+        raise BadJson('message: "prompt" is not an object in curly braces; expected one')
+    prompts = parse_prompt(prompt)
+    image, image_meta = decode_image(_image_bytes(message, config), config)
+    return Request(name, image, prompts, prompt, image_meta, named, reply_to)
+
+
+def decode_bare_image(job: Job, config: InputConfig) -> Request:
+    """The raw bytes of an image file, for models that need no prompt."""
+    image, image_meta = decode_image(job.body, config)
+    return Request(job.id, image, image_meta=image_meta)
+
+
+def envelope(message: dict[str, Any], default: str) -> tuple[bool, str, str | None]:
+    """Whether the requester gave an id, the id (else `default`), and where it wants the answer.
+
+    Raises:
+        BadJson: one of the two is not a string.
+    """
+    for key in ("id", "reply_to"):
+        if not isinstance(message.get(key, ""), str):
+            raise BadJson(f'message: "{key}" is not a string; expected a string or nothing')
+    return "id" in message, message.get("id", default), message.get("reply_to")
+
+
+def _image_bytes(message: dict[str, Any], config: InputConfig) -> bytes:
+    text = message.get("image")
+    if not isinstance(text, str):
+        raise BadJson('message: "image" is missing or not a string; expected an image file in base64')
+    check_size(len(text) * 3 // 4, config)
+    try:
+        return base64.b64decode(text)
+    except (binascii.Error, ValueError) as error:
+        raise BadImage(f"image: not base64: {error}; expected an image file in base64") from None

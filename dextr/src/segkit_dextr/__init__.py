@@ -1,0 +1,1 @@
+"""The DEXTR commands: options, adapter, entry points."""
