@@ -6,6 +6,8 @@ import hashlib
 import logging
 import os
 import pickle
+import re
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ADVICE = "if you trust its origin, --unsafe_load loads it all the same and runs what it contains"
+# What torch's readers raise on broken files, depending on where they break.
+_READER_ERRORS = (
+    RuntimeError, OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ImportError,
+    MemoryError, AssertionError, struct.error, pickle.UnpicklingError,
+)  # fmt: skip
 
 
 def load_state_dict(path: Path, *, unsafe: bool = False) -> dict[str, Tensor]:
@@ -87,9 +94,11 @@ def _load_torch(path: Path, unsafe: bool) -> Any:
         log.warning("%s: loading without protection, code in it runs now", path)
     try:
         return torch.load(path, map_location="cpu", weights_only=not unsafe)
-    except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unknown content"
-        raise UnsafeCheckpoint(f"{path}: refused: {reason}; expected plain weights; {_ADVICE}") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path}: cannot be loaded: {reason}; copy or download it again") from None
+    except _READER_ERRORS as error:
+        refused = isinstance(error, pickle.UnpicklingError)
+        code = re.search(r"GLOBAL (\S+\.\w+)", str(error)) if refused else None
+        if code is not None:
+            raise UnsafeCheckpoint(f"{path}: refused: loads {code[1]}; expected plain weights; {_ADVICE}") from None
+        reason = "unknown content" if refused else f"{type(error).__name__}: {error}".strip(": ")
+        reason = re.split(r"\n|\. ", reason)[0]
+        raise CheckpointError(f"{path}: not weights or broken ({reason}); copy or download it again") from None

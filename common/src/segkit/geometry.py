@@ -2,8 +2,9 @@
 
 A ring runs through pixel centres: the outer ring through the outermost pixels of a part, the ring of a hole through
 the outermost pixels of that hole. So one rule restores a mask from both: fill the polygon with its border included
-(`cv2.fillPoly`, `PIL.ImageDraw.polygon`). Parts are 8-connected, holes 4-connected, as in Suzuki and Abe, "Topological
-structural analysis of digitized binary images by border following" (1985), which OpenCV implements.
+(`cv2.fillPoly` and `PIL.ImageDraw.polygon` both do it exactly, as the edges of an exact ring are level, upright or
+diagonal). Parts are 8-connected, holes 4-connected, as in Suzuki and Abe, "Topological structural analysis of digitized
+binary images by border following" (1985), which OpenCV implements.
 """
 
 from __future__ import annotations
@@ -159,10 +160,33 @@ def _four_connected_ring(part: Bytes) -> Points:
 
 
 def _simplified(ring: Points, distance: float) -> Points:
+    """Douglas and Peucker (1973) on a closed ring: of each stretch the point furthest from its chord stays, if needed.
+
+    OpenCV's version measures to the chord's endless line and thins out the result once more, so its points may lie
+    further away than was asked for. All stretches that are still open are split at once here.
+    """
     if distance <= 0 or len(ring) <= 3:
         return ring
-    shorter = cv2.approxPolyDP(ring.reshape(-1, 1, 2), distance, True).reshape(-1, 2)
-    return np.asarray(shorter, np.int32) if len(shorter) >= 3 else ring
+    closed = np.concatenate([ring, ring[:1]]).astype(np.float64)
+    opposite = int(np.square(closed - closed[0]).sum(axis=1).argmax())
+    kept = [np.array([0, opposite])]
+    first, last = kept[0], np.array([opposite, len(ring)])
+    while len(first):
+        length = last - first
+        stretch = np.repeat(np.arange(len(first)), length)
+        begin = np.cumsum(length) - length
+        index = np.arange(len(stretch)) + (first - begin)[stretch]
+        chord, point = (closed[last] - closed[first])[stretch], closed[index] - closed[first[stretch]]
+        along = (point * chord).sum(axis=1) / np.maximum((chord * chord).sum(axis=1), 1)
+        deviation = np.hypot(*(point - np.clip(along, 0, 1)[:, None] * chord).T)
+        furthest = np.maximum.reduceat(deviation, begin)
+        far = np.flatnonzero((deviation > distance) & (deviation == furthest[stretch]))
+        split, order = np.unique(stretch[far], return_index=True)
+        middle = index[far[order]]
+        kept.append(middle)
+        first, last = np.concatenate([first[split], middle]), np.concatenate([middle, last[split]])
+    corners = np.sort(np.concatenate(kept))
+    return ring[corners] if len(corners) >= 3 else ring
 
 
 def _at_least_three(ring: Points) -> Points:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 
 from segkit.config import LogConfig
 
@@ -15,6 +16,8 @@ def set_up(config: LogConfig) -> None:
     style = "%(asctime)s %(levelname)s %(name)s: %(message)s" if config.verbose else "%(levelname)s: %(message)s"
     handler.setFormatter(_PlainInfo(style))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # A broken image is answered with an error; what Pillow remarks on its way there would only fill the log.
+    warnings.filterwarnings("ignore", module="PIL")
     for name in ("segkit", "dextr"):
         logging.getLogger(name).setLevel(level)
 

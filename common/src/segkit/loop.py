@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from segkit.config import LoopConfig
-from segkit.errors import TransportError
+from segkit.errors import RequestError, TransportError
 from segkit.metrics import Metrics
 from segkit.pipeline import Decoded, Pipeline
 from segkit.predictor import Found
@@ -146,7 +146,11 @@ class Loop:
 
     def _finish(self, item: Decoded, found: Found) -> Outcome:
         outcome = self._pipeline.encode(item, found)
-        self._transport.deliver(item.job, outcome)
+        try:
+            self._transport.deliver(item.job, outcome)
+        except RequestError as error:
+            outcome = self._pipeline.encode(item, error)
+            self._transport.deliver(item.job, outcome)
         return outcome
 
     def _collect(self) -> None:

@@ -37,10 +37,11 @@ class Progress:
             noun = "object" if outcome.objects == 1 else "objects"
             log.log(level, "%s: %d %s (%s)", job.id, outcome.objects, noun, stages)
         if self._bar is not None:
-            self._bar.total = max(self._bar.n + 1 + self._backlog(), self._bar.total or 0)
+            self._bar.total = self._bar.n + 1 + self._backlog()
             self._bar.update()
 
     def close(self) -> None:
         """Leaves the bar as it is."""
         if self._bar is not None:
+            self._bar.refresh()
             self._bar.close()

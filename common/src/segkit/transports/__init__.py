@@ -37,6 +37,7 @@ class Transport(Protocol):
 
         Raises:
             TransportError: it cannot be written; the job is as it was before.
+            RequestError: the request itself is why this outcome cannot be written; deliver that error instead.
         """
         ...
 

@@ -58,7 +58,8 @@ class FolderTransport:
         self._arrivals = Arrivals(config.prediction_in, prompt_suffix, config.incomplete_wait)
         self._claims = Claims(config.prediction_in, prompt_suffix)
         self._ready: deque[Pair] = deque()
-        self._own: deque[Claim] = deque()  # inherited or given back: claimed, but not being worked on
+        self._own: deque[Claim] = deque()  # claimed, but not being worked on
+        self._refused: deque[Job] = deque()
         self._open: set[str] = set()
         self._scan: Scan | None = None
         self._next_scan = 0.0
@@ -73,11 +74,11 @@ class FolderTransport:
     def exhausted(self) -> bool:
         if self._config.continuous or self._scan is None:
             return False
-        return not (self._ready or self._own or self._open or self._scan.ready or self._scan.growing)
+        return not (self._ready or self._own or self._refused or self._open or self._scan.ready or self._scan.growing)
 
     @property
     def backlog(self) -> int:
-        return len(self._ready) + len(self._own)
+        return len(self._ready) + len(self._own) + len(self._refused)
 
     @property
     def left_over(self) -> tuple[str, ...]:
@@ -91,7 +92,7 @@ class FolderTransport:
                 self._claim(limit)
                 jobs = self._jobs(limit)
                 now = time.monotonic()
-                if jobs or now >= deadline or (self.exhausted and now < self._next_scan):
+                if jobs or now >= deadline or self.exhausted:
                     return jobs
                 self._wake.wait(max(0.0, min(deadline, self._next_scan) - now))
         except OSError as error:
@@ -99,13 +100,14 @@ class FolderTransport:
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
         claim: Claim = job.receipt
+        results = self._results(claim, outcome)
+        if any(len(os.fsencode(name)) > _LONGEST_NAME for _, name in results):
+            raise BadImage(f"{job.id}: the name is too long for files named after it; shorten it")
         try:
             if outcome.error is not None:
-                self._fail(claim, claim.stem, outcome.error, outcome)
-            elif max(len(os.fsencode(name)) for _, name in self._results(claim, outcome)) > _LONGEST_NAME:
-                self._fail(claim, claim.stem, BadImage(f"the name {job.id} is too long to add to; shorten it"), outcome)
+                self._fail(claim, outcome.error, outcome)
             else:
-                for part, name in self._results(claim, outcome):
+                for part, name in results:
                     self._write(self._config.prediction_out / name, outcome.parts[part])
                 self._finish(claim, None if self._config.delete_input else self._config.prediction_out)
         except OSError as error:
@@ -130,8 +132,9 @@ class FolderTransport:
 
     def _claim(self, limit: int) -> None:
         """Claims up to `limit` pairs, after another look at the folder if it is time for one."""
+        woken = self._wake.is_set()
         self._wake.clear()
-        if not self._ready and not self._own and time.monotonic() >= self._next_scan:
+        if not self._ready and not self._own and (woken or time.monotonic() >= self._next_scan):
             self._look()
         while self._ready and len(self._own) < limit:
             pair = self._ready.popleft()
@@ -141,11 +144,11 @@ class FolderTransport:
             if claim is not None:
                 self._own.append(claim)
             for rival in pair.rivals:
-                self._reject(pair, rival)
+                self._refuse(pair, rival)
 
     def _jobs(self, limit: int) -> list[Job]:
         """Jobs for claims that are held but not worked on."""
-        jobs: list[Job] = []
+        jobs = [self._refused.popleft() for _ in range(len(self._refused))]
         while self._own and len(jobs) < limit:
             claim = self._own.popleft()
             if claim.image is None or (claim.prompt is None and self._prompt_suffix is not None):
@@ -193,13 +196,12 @@ class FolderTransport:
         except OSError as error:
             raise BadImage(f"{path.name}: cannot be read: {_reason(error)}") from None
 
-    def _reject(self, pair: Pair, rival: str) -> None:
-        """Answers a second image of the same stem, whose results would overwrite those of the first."""
-        claim = self._claims.take(Pair(pair.stem, rival, None))
+    def _refuse(self, pair: Pair, rival: str) -> None:
+        """Takes a second image of the same stem out, whose results would overwrite those of the first."""
+        claim = self._claims.take(Pair(rival, rival, None))
         if claim is not None:
             error = BadImage(f"{rival}: has the name of {pair.image}, only the extension differs; rename one of them")
-            log.warning("%s", error.message)
-            self._fail(claim, rival, error, Outcome(id=rival))
+            self._refused.append(Job(rival, error=error, receipt=claim))
 
     def _results(self, claim: Claim, outcome: Outcome) -> list[tuple[str, str]]:
         """The parts of an outcome and their file names, in the order in which they are to be written."""
@@ -211,9 +213,9 @@ class FolderTransport:
                 names.append((part, f"{claim.stem}-{part}{suffix}" if clash else f"{claim.stem}{suffix}"))
         return names
 
-    def _fail(self, claim: Claim, name: str, error: RequestError, outcome: Outcome) -> None:
-        stem = name if len(os.fsencode(name)) < _LONGEST_NAME - 20 else name[:50]
-        self._write(self._config.failed / f"{stem}.error.json", encode_error(error, outcome))
+    def _fail(self, claim: Claim, error: RequestError, outcome: Outcome) -> None:
+        name = claim.stem if len(os.fsencode(claim.stem)) < _LONGEST_NAME - 20 else claim.stem[:50]
+        self._write(self._config.failed / f"{name}.error.json", encode_error(error, outcome))
         self._finish(claim, self._config.failed)
 
     def _write(self, path: Path, data: bytes) -> None:

@@ -32,11 +32,16 @@ def read_object(text: bytes, what: str) -> dict[str, Any]:
 
 
 def write(value: Any) -> bytes:
-    """Compact UTF-8 JSON. Arrays of numpy become lists; text that is not valid Unicode is written with escapes."""
+    """Compact UTF-8 JSON.
+
+    Arrays of numpy become lists, NaN and infinities null; text that is not valid Unicode is written with escapes.
+    """
     try:
         return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     except orjson.JSONEncodeError:
-        return json.dumps(value, default=_as_list).encode("ascii")
+        # Once more through the reader, because NaN and infinities, which json writes as such, are not JSON.
+        plain = json.loads(json.dumps(value, default=_as_list), parse_constant=lambda _: None)
+        return json.dumps(plain, separators=(",", ":")).encode("ascii")
 
 
 _TYPES = {list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}

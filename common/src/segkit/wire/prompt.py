@@ -100,8 +100,9 @@ def _number(value: Any, path: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise BadPrompt(path, _shown(value), "a number")
     if not abs(value) <= LARGEST_COORDINATE:  # NaN is not smaller than anything
-        what = "finite number" if not math.isfinite(value) else f"number between -{LARGEST_COORDINATE:.0f} and"
-        raise BadPrompt(path, _shown(value), f"a {what}" + ("" if "finite" in what else f" {LARGEST_COORDINATE:.0f}"))
+        finite = isinstance(value, int) or math.isfinite(value)  # math.isfinite fails on whole numbers beyond float
+        limit = f"{LARGEST_COORDINATE:.0f}"
+        raise BadPrompt(path, _shown(value), f"a number between -{limit} and {limit}" if finite else "a finite number")
     return float(value)
 
 

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+from samples import PROMPT, encoded
+
+from segkit.transports.arrivals import Arrivals, ends_where_it_should
+
+FORMATS = {"jpg": "JPEG", "png": "PNG", "bmp": "BMP", "tif": "TIFF", "webp": "WEBP"}
+
+
+def scan(folder, suffix=".points", patience=10.0):
+    return Arrivals(folder, suffix, patience).scan()
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_an_image_is_complete_with_its_last_byte_only(tmp_path, suffix):
+    data = encoded(fmt=FORMATS[suffix])
+    path = tmp_path / f"a.{suffix}"
+    for length in (0, 1, 5, 20, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:length])
+        assert not ends_where_it_should(path, is_prompt=False), length
+    path.write_bytes(data)
+    assert ends_where_it_should(path, is_prompt=False)
+
+
+def test_a_prompt_is_complete_when_it_is_json(tmp_path):
+    path = tmp_path / "a.points"
+    for length in range(len(PROMPT)):
+        path.write_bytes(PROMPT[:length])
+        assert not ends_where_it_should(path, is_prompt=True)
+    path.write_bytes(PROMPT)
+    assert ends_where_it_should(path, is_prompt=True)
+
+
+def test_half_written_files_are_given_up_when_they_stay_as_they_are(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded()[:-5])
+    (tmp_path / "a.points").write_bytes(PROMPT)
+    arrivals = Arrivals(tmp_path, ".points", 0.2)
+    assert (arrivals.scan().ready, arrivals.scan().growing) == ((), 1)
+    time.sleep(0.25)
+    assert [pair.image for pair in arrivals.scan().ready] == ["a.png"]
+
+
+def test_old_half_written_files_are_given_up_at_once(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded()[:-5])
+    (tmp_path / "a.points").write_bytes(PROMPT)
+    os.utime(tmp_path / "a.png", (0, 0))
+    assert len(scan(tmp_path).ready) == 1
+
+
+def test_only_images_and_prompts_are_looked_at(tmp_path):
+    for name in (".hidden.png", "notes.txt", "a.json", "a.prompt", "noextension"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "folder.png").mkdir()
+    assert scan(tmp_path) == type(scan(tmp_path))((), 0, (), ())
+
+
+def test_pairs_are_found_by_stem_whatever_the_case_of_the_extension(tmp_path):
+    for name in ("b.PNG", "a.b.c.png", "ü\n x.png"):
+        (tmp_path / name).write_bytes(encoded())
+    for name in ("b.Points", "a.b.c.points", "ü\n x.points"):
+        (tmp_path / name).write_bytes(PROMPT)
+    assert [(p.image, p.prompt) for p in scan(tmp_path).ready] == [
+        ("a.b.c.png", "a.b.c.points"), ("b.PNG", "b.Points"), ("ü\n x.png", "ü\n x.points")
+    ]  # fmt: skip
+
+
+def test_halves_of_pairs_wait(tmp_path):
+    (tmp_path / "image.png").write_bytes(encoded())
+    (tmp_path / "prompt.points").write_bytes(PROMPT)
+    found = scan(tmp_path)
+    assert (found.ready, found.lone_images, found.lone_prompts) == ((), ("image.png",), ("prompt.points",))
+
+
+def test_without_prompts_every_image_is_ready(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded())
+    (pair,) = scan(tmp_path, suffix=None).ready
+    assert (pair.image, pair.prompt) == ("a.png", None)
+
+
+def test_images_of_one_stem_are_rivals(tmp_path):
+    for name in ("a.png", "a.bmp", "a.jpg"):
+        (tmp_path / name).write_bytes(encoded(fmt=FORMATS[name[2:]]))
+    (tmp_path / "a.points").write_bytes(PROMPT)
+    (pair,) = scan(tmp_path).ready
+    assert (pair.image, pair.rivals) == ("a.bmp", ("a.jpg", "a.png"))
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        scan(tmp_path / "gone")

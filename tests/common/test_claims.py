@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from segkit.transports.arrivals import Pair
+from segkit.transports.claims import Claims
+
+DIE_WITH_A_CLAIM = """
+import os, sys
+from pathlib import Path
+from segkit.transports.arrivals import Pair
+from segkit.transports.claims import Claims
+claim = Claims(Path(sys.argv[1]), ".points").take(Pair("a", "a.png", "a.points"))
+exec(sys.argv[2])
+os._exit(9)
+"""
+
+
+def fill(folder, *names):
+    for name in names:
+        (folder / name).write_text(name)
+
+
+def die(folder, more=""):
+    """Another process claims the pair `a`, does some more, and dies."""
+    result = subprocess.run([sys.executable, "-c", DIE_WITH_A_CLAIM, str(folder), more], check=False)
+    assert result.returncode == 9
+
+
+def listing(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_one_of_many_gets_the_pair(tmp_path):
+    workers = [Claims(tmp_path, ".points") for _ in range(8)]
+    for index in range(50):
+        fill(tmp_path, f"{index}.png", f"{index}.points")
+        with ThreadPoolExecutor(8) as pool:
+            pair = Pair(str(index), f"{index}.png", f"{index}.points")
+            taken = [claim for claim in pool.map(lambda w, p=pair: w.take(p), workers) if claim is not None]
+        assert len(taken) == 1
+        assert taken[0].image.read_text() == f"{index}.png"
+        assert taken[0].prompt.read_text() == f"{index}.points"
+
+
+def test_nothing_is_left_behind(tmp_path):
+    fill(tmp_path, "a.png", "a.points")
+    claims = Claims(tmp_path, ".points")
+    claim = claims.take(Pair("a", "a.png", "a.points"))
+    assert listing(tmp_path) == [".claims"]
+    assert claims.put_back(claim)
+    claims.close()
+    assert listing(tmp_path) == ["a.png", "a.points"]
+
+
+def test_a_newer_file_of_the_same_name_is_not_overwritten(tmp_path):
+    fill(tmp_path, "a.png", "a.points")
+    claims = Claims(tmp_path, ".points")
+    claim = claims.take(Pair("a", "a.png", "a.points"))
+    (tmp_path / "a.png").write_text("newer")
+    assert not claims.put_back(claim)
+    assert (tmp_path / "a.png").read_text() == "newer"
+    assert claim.image.read_text() == "a.png"
+
+
+def test_the_living_keep_their_claims_and_the_dead_do_not(tmp_path):
+    fill(tmp_path, "a.png", "a.points")
+    alive, other = Claims(tmp_path, ".points"), Claims(tmp_path, ".points")
+    claim = alive.take(Pair("a", "a.png", "a.points"))
+    assert list(other.inherit()) == []
+    alive.put_back(claim)
+    alive.close()
+    die(tmp_path)
+    ((inherited, worker),) = other.inherit()
+    assert (inherited.image.read_text(), inherited.prompt.read_text()) == ("a.png", "a.points")
+    assert worker != other.worker
+    assert list(other.inherit()) == []
+
+
+def test_a_death_between_image_and_prompt_is_mended(tmp_path):
+    fill(tmp_path, "a.png", "a.points")
+    die(tmp_path, "claim.prompt.rename(Path(sys.argv[1]) / 'a.points')")
+    ((claim, _),) = Claims(tmp_path, ".points").inherit()
+    assert (claim.image.read_text(), claim.prompt.read_text()) == ("a.png", "a.points")
+
+
+def test_a_death_while_finishing_leaves_the_prompt(tmp_path):
+    fill(tmp_path, "a.png", "a.points")
+    die(tmp_path, "claim.image.unlink()")
+    ((claim, _),) = Claims(tmp_path, ".points").inherit()
+    assert (claim.stem, claim.image, claim.prompt.name) == ("a", None, "a.points")
+
+
+def test_a_prompt_that_goes_away_gives_the_image_back(tmp_path):
+    fill(tmp_path, "a.png")
+    assert Claims(tmp_path, ".points").take(Pair("a", "a.png", "a.points")) is None
+    assert (tmp_path / "a.png").exists()
+
+
+def test_a_cleared_input_folder_is_settled_again(tmp_path):
+    claims = Claims(tmp_path, ".points")
+    fill(tmp_path, "a.png", "a.points")
+    claims.take(Pair("a", "a.png", "a.points"))
+    shutil.rmtree(tmp_path / ".claims")
+    fill(tmp_path, "a.png", "a.points")
+    assert claims.take(Pair("a", "a.png", "a.points")) is not None
+    assert (tmp_path / ".claims" / f"{claims.worker}.lock").exists()

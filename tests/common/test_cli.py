@@ -1,0 +1,94 @@
+"""Commands as people type them: messages, exit codes, and how fast they answer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from samples import encoded
+
+from segkit import cli, options
+from segkit.errors import CheckpointError, ConfigError, DeviceError, GaveUp, TransportError, UnsafeCheckpoint
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError(["--a: wrong", "--b: wrong, too"]), 2),
+        (CheckpointError("broken"), 5),
+        (UnsafeCheckpoint("runs code"), 5),
+        (DeviceError("no such"), 6),
+        (TransportError("full"), 1),
+        (GaveUp("away"), 4),
+    ],
+)
+def test_errors_have_exit_codes_and_no_traceback(capsys, error, code):
+    def body(args):
+        raise error
+
+    assert cli.run(options.new_parser("prog", "text"), body, []) == code
+    said = capsys.readouterr().err
+    for line in str(error).splitlines():
+        assert f"prog: {line}" in said
+
+
+def test_usage_errors_exit_with_2(folders):
+    code, said = folders.run("--no_such_flag")
+    assert code == 2
+    assert "--no_such_flag" in said
+
+
+def test_wrong_values_are_told_together(folders):
+    code, said = folders.run("--poll_wait", "-1", "--batch_size", "0", "--prediction_in", "nowhere")
+    assert code == 2
+    assert said.count("worker") == 0
+    for flag in ("--poll_wait", "--batch_size", "--prediction_in"):
+        assert flag in said
+
+
+def test_quiet_says_nothing(folders):
+    folders.add("a.jpg", encoded(fmt="JPEG"))
+    assert folders.run("--quiet") == (0, "")
+
+
+def test_verbose_says_when_and_how_long(folders):
+    folders.add("a.jpg", encoded(fmt="JPEG"))
+    code, said = folders.run("--verbose")
+    assert code == 0
+    assert "INFO segkit" in said
+    assert "predict" in said
+
+
+def test_a_terminal_gets_a_progress_bar(folders):
+    folders.add("a.jpg", encoded(fmt="JPEG"))
+    terminal = "import pty, sys; sys.exit(pty.spawn(['sh', '-c', 'stty cols 100 rows 40; exec \"$@\"', *sys.argv]) >> 8)"
+    result = subprocess.run(
+        [sys.executable, "-c", terminal, *folders.command()], capture_output=True, stdin=subprocess.DEVNULL, check=False
+    )
+    assert result.returncode == 0
+    assert b"1/1" in result.stdout
+
+
+def test_an_empty_folder_is_fine(folders):
+    code, said = folders.run()
+    assert code == 0
+    assert said.startswith("0 images done")
+
+
+HELP = """
+import sys
+from segkit_dextr.cli import predict_poll
+sys.argv = ["dextr_predict_poll", "--help"]
+try:
+    predict_poll()
+finally:
+    heavy = {"torch", "cv2", "PIL", "numpy", "opex", "orjson"} & set(sys.modules)
+    print("HEAVY", sorted(heavy))
+"""
+
+
+def test_help_loads_nothing_heavy():
+    result = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
+    assert "--prediction_in DIR" in result.stdout
+    assert "HEAVY []" in result.stdout

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+import pytest
+
+from segkit import config, options
+from segkit.errors import ConfigError
+
+
+def folder_config(tmp_path, **values):
+    (tmp_path / "in").mkdir(exist_ok=True)
+    values = {"prediction_in": tmp_path / "in", "prediction_out": tmp_path / "out", **values}
+    return config.FolderConfig(**values)
+
+
+def all_flags():
+    parser = options.new_parser("prog", "text")
+    options.add_model_options(parser, config.ModelConfig, lambda group: None)
+    options.add_folder_options(parser)
+    options.add_pipeline_options(parser)
+    options.add_log_options(parser)
+    return parser
+
+
+CONFIGS = [
+    config.ModelConfig, config.FolderConfig, config.InputConfig, config.ShapeConfig, config.LoopConfig, config.LogConfig
+]  # fmt: skip
+
+
+def test_every_flag_is_a_field_and_every_field_a_flag():
+    fields = {field.name for kind in CONFIGS for field in dataclasses.fields(kind)}
+    flags = {action.dest for action in all_flags()._actions} - {"help", "version"}
+    assert flags == fields
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_defaults_of_flags_are_those_of_the_fields(kind, tmp_path):
+    args = all_flags().parse_args(["--prediction_in", "a", "--prediction_out", "b"])
+    for field in dataclasses.fields(kind):
+        if field.default is not dataclasses.MISSING:
+            assert getattr(args, field.name) == field.default, field.name
+    assert isinstance(config.from_args(kind, args), kind)
+
+
+def test_all_problems_are_told_at_once(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        config.check(
+            folder_config(tmp_path, prediction_in=tmp_path / "nowhere", poll_wait=-1.0),
+            config.InputConfig(max_pixels=0),
+            config.LogConfig(verbose=True, quiet=True),
+        )
+    text = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 4
+    for flag in ("--prediction_in", "--poll_wait", "--max_pixels", "--quiet"):
+        assert flag in text
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_numbers_that_are_none(value):
+    assert list(config.ShapeConfig(simplify=value).problems())
+
+
+@pytest.mark.parametrize("flag", ["prediction_out", "prediction_tmp", "prediction_failed"])
+def test_results_do_not_go_into_the_input_folder(tmp_path, flag):
+    (problem,) = folder_config(tmp_path, **{flag: tmp_path / "in"}).problems()
+    assert problem.startswith(f"--{flag}: ")
+
+
+def test_a_file_is_no_output_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    problems = list(folder_config(tmp_path, prediction_out=tmp_path / "file").problems())
+    assert any("is a file" in problem for problem in problems)
+
+
+def test_good_values_have_no_problems(tmp_path):
+    config.check(folder_config(tmp_path), config.InputConfig(), config.ShapeConfig(), config.LoopConfig())
+
+
+def test_abbreviations_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        all_flags().parse_args(["--prediction_in", "a", "--prediction_out", "b", "--verb"])
+    assert "--verb" in capsys.readouterr().err
+
+
+def test_help_shows_defaults():
+    text = all_flags().format_help()
+    assert "(default: 1.0)" in text
+    assert isinstance(all_flags(), argparse.ArgumentParser)

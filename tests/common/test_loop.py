@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from bright import Bright
+from samples import PROMPT, encoded
+
+from segkit.config import LoopConfig
+from segkit.errors import TransportError
+from segkit.loop import Loop
+from segkit.pipeline import Pipeline
+from segkit.transports.memory import MemoryTransport
+from segkit.types import Job
+from segkit.wire.image import encode_mask
+from segkit.wire.request import decode_pair
+
+
+def jobs(number):
+    return [Job(str(index), encoded(), PROMPT) for index in range(number)]
+
+
+def loop(transport, predictor=None, stop=None, *, batch_size=1, batch_wait_ms=0.0, **settings):
+    pipeline = Pipeline(
+        predictor=predictor or Bright(), decoder=decode_pair, encoder=lambda p: {"mask": encode_mask(p.mask)}
+    )
+    config = LoopConfig(batch_size=batch_size, batch_wait_ms=batch_wait_ms)
+    return Loop(transport, pipeline, config, stop or threading.Event(), **settings)
+
+
+def test_every_job_ends_once_and_in_order_of_the_model():
+    transport, predictor = MemoryTransport(jobs(30)), Bright()
+    metrics = loop(transport, predictor, batch_size=4).run()
+    assert sorted(int(job.id) for job, _ in transport.outcomes) == list(range(30))
+    assert [name for batch in predictor.batches for name in batch] == [str(i) for i in range(30)]
+    assert (metrics.done, metrics.failed, metrics.objects) == (30, 0, 30)
+
+
+def test_step_takes_what_is_waiting_up_to_the_batch_size():
+    transport, predictor = MemoryTransport(jobs(5)), Bright(0.02)
+    under_test = loop(transport, predictor, batch_size=2, batch_wait_ms=1000)
+    assert [under_test.step(), under_test.step(), under_test.step()] == [2, 2, 1]
+
+
+def test_step_does_not_wait_longer_than_told_for_a_full_batch():
+    transport = MemoryTransport(jobs(1))
+    under_test = loop(transport, batch_size=8, batch_wait_ms=50)
+    start = time.monotonic()
+    assert under_test.step() == 1
+    assert time.monotonic() - start < 5
+
+
+def test_step_without_work_returns():
+    transport = MemoryTransport(jobs(1))
+    transport.receive(1, 0)  # held elsewhere, so the transport is not exhausted
+    assert loop(transport).step(timeout=0.01) == 0
+
+
+def test_jobs_that_arrive_later_are_taken():
+    transport = MemoryTransport(jobs(1))
+    timer = threading.Timer(0.1, lambda: transport.put(Job("late", encoded(), PROMPT)))
+    timer.start()
+    metrics = loop(transport, Bright(0.3)).run()
+    assert metrics.done == 2
+
+
+def test_stop_finishes_what_runs_and_gives_back_the_rest():
+    stop = threading.Event()
+    transport = MemoryTransport(jobs(20))
+    metrics = loop(transport, Bright(0.05), stop, on_outcome=lambda job, outcome: stop.set()).run()
+    names = {job.id for job, _ in transport.outcomes} | {job.id for job in transport.returned}
+    assert metrics.done == len(transport.outcomes) < 20
+    assert len(names) == len(transport.outcomes) + len(transport.returned)
+
+
+def test_stop_answers_what_cannot_be_given_back():
+    class Greedy(MemoryTransport):
+        def give_back(self, job):
+            return False
+
+    stop = threading.Event()
+    transport = Greedy(jobs(20))
+    received = []
+    original = transport.receive
+    transport.receive = lambda limit, timeout: received.extend(got := original(limit, timeout)) or got
+    loop(transport, Bright(0.05), stop, on_outcome=lambda job, outcome: stop.set()).run()
+    assert {job.id for job, _ in transport.outcomes} == {job.id for job in received}
+
+
+def test_max_jobs_ends_the_loop():
+    transport = MemoryTransport(jobs(50))
+    metrics = loop(transport, Bright(0.01)).run(max_jobs=5)
+    assert 5 <= metrics.done < 50
+
+
+class Full(MemoryTransport):
+    """Cannot deliver until `room` is set."""
+
+    def __init__(self, jobs):
+        super().__init__(jobs)
+        self.room = threading.Event()
+
+    def deliver(self, job, outcome):
+        if not self.room.is_set():
+            raise TransportError("no space left")
+        super().deliver(job, outcome)
+
+    def give_back(self, job):
+        super().give_back(job)
+        self.put(job)
+        return True
+
+
+def test_a_failing_transport_ends_the_run_and_keeps_the_jobs():
+    transport = Full(jobs(3))
+    with pytest.raises(TransportError, match="no space"):
+        loop(transport).run()
+    assert transport.backlog == 3
+
+
+def test_a_patient_loop_tries_again():
+    transport = Full(jobs(3))
+    timer = threading.Timer(0.3, transport.room.set)
+    timer.start()
+    metrics = loop(transport, patient=True).run()
+    assert metrics.done == 3
+    assert {job.id for job, _ in transport.outcomes} == {"0", "1", "2"}
+
+
+def test_a_source_that_cannot_be_read_ends_the_run():
+    class Broken(MemoryTransport):
+        def receive(self, limit, timeout):
+            raise TransportError("gone")
+
+    with pytest.raises(TransportError, match="gone"):
+        loop(Broken(jobs(1))).run()
+
+
+def test_decoding_and_encoding_run_beside_the_model():
+    """While the model works on one image, the next one is decoded."""
+    started, decoded_meanwhile = threading.Event(), threading.Event()
+
+    class Slow(Bright):
+        def predict(self, requests):
+            if requests[0].id == "0":
+                started.set()
+                assert decoded_meanwhile.wait(10)
+            return super().predict(requests)
+
+    def decode(job, config):
+        if job.id == "1" and started.wait(10):
+            decoded_meanwhile.set()
+        return decode_pair(job, config)
+
+    transport = MemoryTransport(jobs(2))
+    pipeline = Pipeline(predictor=Slow(), decoder=decode, encoder=lambda p: {})
+    metrics = Loop(transport, pipeline, LoopConfig(), threading.Event()).run()
+    assert metrics.done == 2

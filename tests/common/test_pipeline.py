@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from io import BytesIO
+
+import numpy as np
+import pytest
+from bright import Bright
+from PIL import Image
+from samples import PROMPT, encoded, picture
+
+from segkit.config import InputConfig, ShapeConfig
+from segkit.errors import BadImage
+from segkit.pipeline import Pipeline
+from segkit.types import Job
+from segkit.wire.image import encode_mask
+from segkit.wire.opex import encode_opex
+from segkit.wire.reply import encode_reply
+from segkit.wire.request import decode_message, decode_pair
+
+
+def pipeline(predictor=None, **settings):
+    return Pipeline(
+        predictor=predictor or Bright(),
+        decoder=settings.pop("decoder", decode_pair),
+        encoder=lambda p: {"mask": encode_mask(p.mask), "opex": encode_opex(p), "reply": encode_reply(p)},
+        **settings,
+    )
+
+
+def prompt(label):
+    return json.dumps({**json.loads(PROMPT), "label": label}).encode()
+
+
+def test_a_pair_becomes_mask_and_polygons():
+    (outcome,) = pipeline().run([Job("a", encoded(), PROMPT)])
+    assert outcome.error is None
+    assert outcome.objects == 1
+    reply = json.loads(outcome.parts["reply"])
+    assert reply["contours"] == [[[4, 4], [4, 12], [12, 12], [12, 4]]]
+    assert reply["meta"]["segmenter"] == {"type": "bright"}
+    assert reply["meta"]["prompt"] == json.loads(PROMPT)
+    assert reply["meta"]["image"] == {"width": 24, "height": 16, "format": "PNG", "exif": "none"}
+    assert set(reply["meta"]["timing_ms"]) == {"decode", "predict", "contours"}
+    assert "id" not in reply
+
+
+def test_what_fails_in_a_batch_fails_alone():
+    """Good ones between bad ones get the answers that they get without them."""
+    jobs = [
+        Job("good", encoded(), PROMPT),
+        Job("poison", encoded(), prompt(66)),
+        Job("not json", encoded(), b"{"),
+        Job("lonely", encoded(), prompt(77)),
+        Job("no image", b"hello", PROMPT),
+        Job("refused", error=BadImage("by the transport")),
+        Job("other", encoded(picture(200)), prompt(3)),
+    ]
+    outcomes = pipeline().run(jobs)
+    assert [None if o.error is None else o.error.code for o in outcomes] == [
+        None, "internal", "bad_json", None, "bad_image", "bad_image", None
+    ]  # fmt: skip
+    assert "does not like 66" in outcomes[1].error.message
+    alone = pipeline().run([jobs[6]])[0]
+    assert outcomes[6].parts["mask"] == alone.parts["mask"]
+    assert np.array(Image.open(BytesIO(outcomes[6].parts["mask"]))).max() == 3
+
+
+def test_a_batch_that_does_not_fit_is_halved():
+    predictor = Bright()
+    outcomes = pipeline(predictor).run([Job(str(i), encoded(), prompt(77)) for i in range(4)])
+    assert all(outcome.error is None for outcome in outcomes)
+    assert [len(batch) for batch in predictor.batches] == [4, 2, 1, 1, 2, 1, 1]
+
+
+def test_a_model_that_forgets_an_answer_is_caught():
+    class Forgetful(Bright):
+        def predict(self, requests):
+            return super().predict(requests)[1:]
+
+    (outcome,) = pipeline(Forgetful()).run([Job("a", encoded(), PROMPT)])
+    assert outcome.error.code == "internal"
+    assert "answered 0 of 1" in outcome.error.message
+
+
+def test_a_model_out_of_host_memory_is_an_answer():
+    class Hungry(Bright):
+        def predict(self, requests):
+            raise MemoryError
+
+    (outcome,) = pipeline(Hungry()).run([Job("a", encoded(), PROMPT)])
+    assert outcome.error.code == "out_of_memory"
+
+
+def test_id_and_reply_to_are_kept_on_errors_of_the_model():
+    body = {"image": b64encode(encoded()).decode(), **json.loads(prompt(66))}
+    message = json.dumps({**body, "id": "seven", "reply_to": "there"}).encode()
+    (outcome,) = pipeline(decoder=decode_message).run([Job("1-0", message)])
+    assert (outcome.error.code, outcome.id, outcome.reply_to) == ("internal", "seven", "there")
+
+
+def test_nothing_found_is_a_result():
+    (outcome,) = pipeline().run([Job("a", encoded(picture(10)), PROMPT)])
+    reply = json.loads(outcome.parts["reply"])
+    assert outcome.error is None
+    assert reply["contours"] == []
+
+
+@pytest.mark.parametrize(("min_area", "parts"), [(0, 2), (1, 2), (2, 1), (81, 1), (82, 0)])
+def test_specks_leave_mask_and_polygons_together(min_area, parts):
+    pixels = np.array(picture())
+    pixels[1, 1] = 255
+    jobs = [Job("a", encoded(Image.fromarray(pixels)), PROMPT)]
+    (outcome,) = pipeline(shape_config=ShapeConfig(min_area=min_area)).run(jobs)
+    assert len(json.loads(outcome.parts["reply"])["contours"]) == parts
+    mask = np.array(Image.open(BytesIO(outcome.parts["mask"])))
+    assert mask[1, 1] == (parts == 2)
+    assert mask[8, 8] == (parts > 0)
+
+
+def test_limits_reach_the_decoder():
+    (outcome,) = pipeline(input_config=InputConfig(max_pixels=10)).run([Job("a", encoded(), PROMPT)])
+    assert outcome.error.code == "image_too_large"

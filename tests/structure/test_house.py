@@ -1,0 +1,92 @@
+"""The house keeps its shape: who may import whom, how long files may get, one list of everything."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SEGKIT = ROOT / "common" / "src" / "segkit"
+SOURCES = sorted(
+    path for part in ("common", "dextr") for path in (ROOT / part).rglob("*.py") if ".venv" not in path.parts
+)
+
+# A module may import from its own rank or from those above it in this list.
+RANKS = [
+    {"errors"},
+    {"types"},
+    {"config"},
+    {"geometry", "wire"},
+    {"predictor", "overlay", "metrics", "shutdown", "log"},
+    {"pipeline", "transports", "checkpoints", "device"},
+    {"loop", "progress"},
+    {"options"},
+    {"cli"},
+]
+TORCH_ALLOWED = {"checkpoints", "device"}
+
+
+def module(path: Path) -> str:
+    """`geometry` for geometry.py, `wire` for wire/image.py."""
+    return path.relative_to(SEGKIT).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """All modules that a file imports, anywhere in it, with dots."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def rank(name: str) -> int:
+    return next(index for index, names in enumerate(RANKS) if name in names)
+
+
+@pytest.mark.parametrize("path", sorted(SEGKIT.rglob("*.py")), ids=lambda path: str(path.relative_to(SEGKIT)))
+def test_imports_go_one_way(path):
+    if path == SEGKIT / "__init__.py":
+        assert imported(path) == set()
+        return
+    own = module(path)
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] == "segkit" and parts[1] not in (own, "__version__"):
+            assert rank(parts[1]) <= rank(own), f"{own} imports {name}"
+        assert parts[0] not in ("dextr", "segkit_dextr"), f"{own} knows a model: {name}"
+        assert parts[0] not in ("torch", "torchvision") or own in TORCH_ALLOWED, f"{own} imports torch"
+
+
+def test_pipeline_and_transports_do_not_know_each_other():
+    assert not any(name.startswith("segkit.transports") for name in imported(SEGKIT / "pipeline.py"))
+    for path in (SEGKIT / "transports").glob("*.py"):
+        assert not any(name.startswith("segkit.pipeline") for name in imported(path)), path
+
+
+def test_the_dextr_library_stands_alone():
+    for path in (ROOT / "dextr" / "src" / "dextr").rglob("*.py"):
+        assert not any(name.split(".")[0].startswith("segkit") for name in imported(path)), path
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_stay_small(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_every_module_says_what_it_is():
+    silent = [
+        path for path in SOURCES if path.stat().st_size and ast.get_docstring(ast.parse(path.read_text())) is None
+    ]
+    assert silent == []
+
+
+def test_make_help_lists_every_verb():
+    makefile = (ROOT / "Makefile").read_text()
+    phony = makefile.partition(".PHONY: ")[2].partition("\n")[0].split()
+    described = {line.partition(":")[0] for line in makefile.splitlines() if "  ## " in line}
+    assert set(phony) == described
