@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from segkit.types import Prediction
 
 SOME_FAILED = 3
+INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,8 @@ def run(
     except SegkitError as error:
         _say(f"{parser.prog}: {error.message}")
         return error.exit_code
+    except KeyboardInterrupt:  # before the handlers of `Shutdown` are in place
+        return INTERRUPTED
 
 
 def _predict_poll(model: Model, args: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ def select_device(name: str) -> str:
         name = "cuda:0" if torch.cuda.is_available() else "cpu"
     try:
         (torch.ones(1, device=name) + 1).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise DeviceError(f"--device {name}: not usable here: {reason}; expected auto, cpu or cuda:N") from None
     return name

@@ -23,6 +23,16 @@ _READER_ERRORS = (
 )  # fmt: skip
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _ORIENTATION = 0x0112
+# Back from upright to how the pixels are stored. Pillow itself turns TIFF files upright, and only those.
+_AS_STORED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 # The limit is ours to check, from the header and as an error of the request; Pillow's would be a warning first.
@@ -48,18 +58,16 @@ def decode_image(data: bytes, config: InputConfig) -> tuple[Bytes, dict[str, Any
     try:
         with Image.open(BytesIO(data), formats=_FORMATS) as image:
             _check_pixels(image.size, config)
-            orientation = image.getexif().get(_ORIENTATION, 1)
-            upright = ImageOps.exif_transpose(image) if config.exif == "apply" and orientation != 1 else image
-            pixels = _to_rgb(upright)
-            fmt = image.format
+            fmt, orientation = image.format, image.getexif().get(_ORIENTATION, 1)
+            pixels = _to_rgb(_turned(image, orientation, config.exif))
     except MemoryError:
         raise OutOfMemory("image: does not fit into memory; make it smaller or lower --max_pixels") from None
     except UnidentifiedImageError:
         raise BadImage(f"image: not of a known format; expected {', '.join(_FORMATS)}") from None
     except _READER_ERRORS as error:
         raise BadImage(f"image: cannot be read: {error}; expected a complete image file") from None
-    exif = "none" if orientation == 1 else "applied" if config.exif == "apply" else "ignored"
-    return pixels, {"width": pixels.shape[1], "height": pixels.shape[0], "format": fmt, "exif": exif}
+    turned = "none" if orientation not in _AS_STORED else "applied" if config.exif == "apply" else "ignored"
+    return pixels, {"width": pixels.shape[1], "height": pixels.shape[0], "format": fmt, "exif": turned}
 
 
 def check_size(size: int, config: InputConfig) -> None:
@@ -96,6 +104,15 @@ def _check_pixels(size: tuple[int, int], config: InputConfig) -> None:
         )
     if width == 0 or height == 0:
         raise BadImage(f"image: {width}x{height} pixels; expected at least one")
+
+
+def _turned(image: Image.Image, orientation: Any, exif: str) -> Image.Image:
+    if exif == "apply":
+        ImageOps.exif_transpose(image, in_place=True)
+    elif image.format == "TIFF" and orientation in _AS_STORED:
+        image.load()
+        return image.transpose(_AS_STORED[orientation])
+    return image
 
 
 def _to_rgb(image: Image.Image) -> Bytes:

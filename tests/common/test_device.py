@@ -1,0 +1,100 @@
+"""Where a model runs, and how its process keeps memory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from segkit.device import PRECISIONS, keep_freed_memory, select_device, select_precision
+from segkit.errors import DeviceError
+
+
+def test_auto_takes_a_gpu_if_there_is_one():
+    assert select_device("auto") == ("cuda:0" if torch.cuda.is_available() else "cpu")
+
+
+def test_the_cpu_is_always_there():
+    assert select_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "cuda:99", "cpu:x", "meta", "xpu", "mps", "xla", "hpu", "privateuseone"])
+def test_devices_that_do_not_work(name):
+    with pytest.raises(
+        DeviceError, match=f"--device {name}: not usable here: .+; expected auto, cpu or cuda:N"
+    ) as caught:
+        select_device(name)
+    assert caught.value.exit_code == 6
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["fp32", "bf16"])
+def test_precision_by_name(name):
+    assert select_precision(name, "cpu") == name
+    assert select_precision(name, "cuda:0") == name
+
+
+def test_fp16_is_for_gpus():
+    assert select_precision("fp16", "cuda:0") == "fp16"
+    with pytest.raises(DeviceError, match="--precision fp16: not for the CPU; expected auto, fp32 or bf16"):
+        select_precision("fp16", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("flags\t\t: fpu avx512_bf16 sse2\n", "bf16"),
+        ("flags\t\t: fpu amx_bf16\n", "bf16"),
+        ("Features\t: fp asimd bf16 i8mm\n", "bf16"),
+        ("flags\t\t: fpu avx512f avx2\n", "fp32"),
+        ("model name\t: Fictional xbf16y\nflags\t\t: avx512_bf16_not\n", "fp32"),
+        ("", "fp32"),
+    ],
+)
+def test_auto_takes_bf16_where_the_cpu_has_it(tmp_path, monkeypatch, cpuinfo, expected):
+    file = tmp_path / "cpuinfo"
+    file.write_text(cpuinfo)
+    # Stands for /proc/cpuinfo, which cannot be changed.
+    monkeypatch.setattr("segkit.device.Path", lambda _: file)
+    assert select_precision("auto", "cpu") == expected
+
+
+def test_auto_is_fp32_where_nothing_is_known_about_the_cpu(tmp_path, monkeypatch):
+    monkeypatch.setattr("segkit.device.Path", lambda _: tmp_path / "missing")
+    assert select_precision("auto", "cpu") == "fp32"
+
+
+def test_precision_of_this_machine_is_one_of_the_list():
+    assert select_precision("auto", "cpu") in PRECISIONS
+
+
+PAGE_FAULTS = """
+import resource, sys
+from segkit.device import keep_freed_memory
+import numpy as np
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+np.ones(20_000_000, np.uint8)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    np.ones(20_000_000, np.uint8)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="an option of glibc")
+def test_freed_memory_is_used_again():
+    def faults(choice):
+        command = [sys.executable, "-c", PAGE_FAULTS, choice]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert faults("keep") * 10 < faults("return")
+
+
+def test_other_allocators_are_left_alone(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert keep_freed_memory() is False
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("segkit.device.ctypes.CDLL", lambda _: Path())  # a library without mallopt
+    assert keep_freed_memory() is False

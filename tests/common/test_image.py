@@ -1,0 +1,310 @@
+"""Image files to RGB arrays, masks to PNG files. Every file is made here."""
+
+import io
+import struct
+import time
+import tracemalloc
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from samples import encoded
+
+from segkit.config import InputConfig
+from segkit.errors import BadImage, ImageTooLarge, RequestError
+from segkit.wire.image import decode_image, encode_mask, palette
+
+CONFIG = InputConfig()
+LOSSLESS = {"WEBP": {"lossless": True, "exact": True}}
+RGB = np.random.default_rng(0).integers(0, 256, (21, 34, 3), np.uint8)
+GREY = RGB[:, :, 0]
+ALPHA = RGB[:, :, 1]
+
+
+def decode(data, **limits):
+    return decode_image(data, InputConfig(**limits))[0]
+
+
+def stored(pixels, fmt, mode=None, **options):
+    image = Image.fromarray(pixels)
+    return encoded(image if mode is None else image.convert(mode), fmt, **{**LOSSLESS.get(fmt, {}), **options})
+
+
+def grey(pixels):
+    return np.repeat(pixels[:, :, None], 3, axis=2)
+
+
+def smooth():
+    return cv2.resize(RGB[:4, :6], (60, 40), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "BMP", "TIFF", "WEBP"])
+def test_rgb_is_kept_exactly(fmt):
+    pixels, meta = decode_image(stored(RGB, fmt), CONFIG)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.writeable
+    np.testing.assert_array_equal(pixels, RGB)
+    assert meta == {"width": 34, "height": 21, "format": fmt, "exif": "none"}
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "BMP", "TIFF", "WEBP"])
+def test_grey_is_repeated(fmt):
+    np.testing.assert_array_equal(decode(stored(GREY, fmt, "RGB" if fmt == "WEBP" else None)), grey(GREY))
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "BMP", "TIFF"])
+def test_one_bit_becomes_black_and_white(fmt):
+    np.testing.assert_array_equal(decode(stored(GREY > 127, fmt)), grey(np.where(GREY > 127, 255, 0).astype(np.uint8)))
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "TIFF"])
+def test_alpha_is_dropped(fmt):
+    np.testing.assert_array_equal(decode(stored(np.dstack([GREY, ALPHA]), fmt)), grey(GREY))
+    np.testing.assert_array_equal(decode(stored(np.dstack([RGB, ALPHA]), fmt)), RGB)
+
+
+def test_alpha_of_webp_is_dropped():
+    np.testing.assert_array_equal(decode(stored(np.dstack([RGB, ALPHA]), "WEBP")), RGB)
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "BMP", "TIFF"])
+@pytest.mark.parametrize("transparency", [None, 3, bytes(range(256))])
+def test_palette_indices_are_looked_up(fmt, transparency):
+    image = Image.fromarray(GREY)
+    image.putpalette(palette())
+    options = {} if transparency is None or fmt != "PNG" else {"transparency": transparency}
+    expected = np.frombuffer(palette(), np.uint8).reshape(256, 3)[GREY]
+    np.testing.assert_array_equal(decode(encoded(image, fmt, **options)), expected)
+
+
+@pytest.mark.parametrize(("mode", "transparency"), [("RGB", (1, 2, 3)), ("L", 7), ("1", 0)])
+def test_transparent_colours_are_colours(mode, transparency):
+    expected = Image.fromarray(RGB).convert(mode)
+    np.testing.assert_array_equal(decode(encoded(expected, "PNG", transparency=transparency)), expected.convert("RGB"))
+
+
+@pytest.mark.parametrize(("mode", "options"), [("L", {}), ("RGB", {}), ("RGB", {"progressive": True}), ("CMYK", {})])
+def test_jpeg(mode, options):
+    image = Image.fromarray(smooth()).convert(mode)
+    decoded = decode(encoded(image, "JPEG", quality=95, **options))
+    assert abs(decoded.astype(int) - np.asarray(image.convert("RGB"))).mean() < 3
+
+
+def test_cmyk_tiff():
+    cmyk = np.random.default_rng(1).integers(0, 256, (9, 8, 4), np.uint8)
+    expected = (255 - cmyk[:, :, :3].astype(int)) * (255 - cmyk[:, :, 3:].astype(int)) / 255
+    decoded = decode(encoded(Image.fromarray(cmyk, "CMYK"), "TIFF"))
+    assert abs(decoded - expected).max() <= 1
+
+
+@pytest.mark.parametrize("extension", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_16_bit_keeps_the_high_byte(extension, channels):
+    wide = np.random.default_rng(2).integers(0, 2**16, (12, 10, channels), np.uint16)
+    ordered = wide if channels == 1 else wide[:, :, [2, 1, 0, 3][:channels]]  # OpenCV writes B, G, R
+    data = cv2.imencode(extension, ordered, [cv2.IMWRITE_TIFF_COMPRESSION, 1])[1].tobytes()
+    high = (wide >> 8).astype(np.uint8)
+    np.testing.assert_array_equal(decode(data), grey(high[:, :, 0]) if channels == 1 else high[:, :, :3])
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_32_bits_have_no_range(dtype):
+    with pytest.raises(BadImage, match=r"32 bits a pixel .* expected 8 or 16 bits"):
+        decode(stored(GREY.astype(dtype), "TIFF"))
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "TIFF", "WEBP"])
+def test_of_several_frames_the_first_is_read(fmt):
+    second = Image.fromarray(255 - RGB)
+    np.testing.assert_array_equal(decode(stored(RGB, fmt, save_all=True, append_images=[second])), RGB)
+
+
+TURNED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", TURNED)
+def test_exif_orientation(fmt, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"compression": "tiff_lzw"} if fmt == "TIFF" and orientation % 2 else {}
+    data = stored(RGB, fmt, exif=exif, **options)
+    ignored, ignored_meta = decode_image(data, InputConfig(exif="ignore"))
+    applied, applied_meta = decode_image(data, InputConfig(exif="apply"))
+    np.testing.assert_array_equal(ignored, RGB)
+    np.testing.assert_array_equal(applied, TURNED[orientation](RGB))
+    assert (ignored_meta["width"], ignored_meta["height"]) == (34, 21)
+    assert (applied_meta["height"], applied_meta["width"]) == applied.shape[:2]
+    assert ignored_meta["exif"] == ("none" if orientation == 1 else "ignored")
+    assert applied_meta["exif"] == ("none" if orientation == 1 else "applied")
+
+
+@pytest.mark.parametrize("value", [0, 9, 65535])
+def test_unknown_orientations_change_nothing(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    pixels, meta = decode_image(stored(RGB, "PNG", exif=exif), InputConfig(exif="apply"))
+    np.testing.assert_array_equal(pixels, RGB)
+    assert meta["exif"] == "none"
+
+
+FORMATS = {
+    "JPEG": stored(RGB, "JPEG", quality=95),
+    "PNG": stored(RGB, "PNG"),
+    "BMP": stored(RGB, "BMP"),
+    "TIFF": stored(RGB, "TIFF"),
+    "WEBP": stored(RGB, "WEBP"),
+}
+
+
+@pytest.mark.parametrize("twentieths", range(20))
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_cut_off_files(fmt, twentieths):
+    data = FORMATS[fmt]
+    with pytest.raises(BadImage, match="expected"):
+        decode(data[: len(data) * twentieths // 20])
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns about some broken files that it then reads
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_damaged_files_are_read_or_refused(fmt):
+    rng = np.random.default_rng(3)
+    refused = 0
+    for _ in range(300):
+        data = bytearray(FORMATS[fmt])
+        for position in rng.integers(0, min(len(data), 300), 3):
+            data[position] = rng.integers(256)
+        try:
+            decode(bytes(data), max_pixels=1_000_000)
+        except (BadImage, ImageTooLarge):
+            refused += 1
+    assert refused > 0
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "empty"),
+        (b"hello", "not of a known format; expected JPEG, PNG, BMP, TIFF, WEBP"),
+        (b'{"points": []}', "not of a known format"),
+        (b"\x00" * 1000, "not of a known format"),
+        (b"\x89PNG\r\n\x1a\n", "expected"),
+        (encoded(Image.fromarray(GREY), "GIF"), "not of a known format"),
+        (encoded(Image.fromarray(GREY), "PPM"), "not of a known format"),
+    ],
+)
+def test_other_files_are_refused(data, problem):
+    with pytest.raises(BadImage, match=problem):
+        decode(data)
+
+
+def png_header(width, height):
+    """A PNG file of a given size whose pixels are missing."""
+
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def bmp_header(width, height):
+    return b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, width, height, 1, 24, 0, 0, 1, 1, 0, 0)
+
+
+def tiff_header(width, height):
+    tags = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, 1)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\x00" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0)
+
+
+@pytest.mark.parametrize("header", [png_header, bmp_header, tiff_header])
+def test_huge_sizes_are_refused_from_the_header(header):
+    data = header(50_000, 50_000)
+    tracemalloc.start()
+    start = time.perf_counter()
+    with pytest.raises(ImageTooLarge, match=r"50000x50000 .* at most 100000000 \(--max_pixels\)"):
+        decode(data)
+    elapsed, (_, peak) = time.perf_counter() - start, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert elapsed < 1
+    assert peak < 1_000_000
+
+
+@pytest.mark.parametrize("header", [png_header, bmp_header, tiff_header])
+@pytest.mark.parametrize("size", [(0, 0), (0, 7), (7, 0)])
+def test_images_without_pixels_are_refused(header, size):
+    with pytest.raises(BadImage, match="expected"):
+        decode(header(*size))
+
+
+def test_compressed_text_that_explodes_is_refused():
+    bomb = zlib.compress(bytes(80_000_000), 9)
+    body = b"Comment\x00\x00" + bomb
+    chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
+    with pytest.raises(RequestError, match="expected"):
+        decode(FORMATS["PNG"][:33] + chunk + FORMATS["PNG"][33:])
+
+
+def test_limit_of_pixels():
+    assert decode(FORMATS["PNG"], max_pixels=34 * 21).shape == (21, 34, 3)
+    with pytest.raises(ImageTooLarge, match="34x21 = 714 pixels; expected at most 713"):
+        decode(FORMATS["PNG"], max_pixels=34 * 21 - 1)
+
+
+def test_limit_of_bytes():
+    data = FORMATS["JPEG"]
+    assert decode(data, max_bytes=len(data)).shape == (21, 34, 3)
+    with pytest.raises(ImageTooLarge, match=rf"{len(data)} bytes; expected at most {len(data) - 1} \(--max_bytes\)"):
+        decode(data, max_bytes=len(data) - 1)
+
+
+def test_large_images_within_the_limit_are_read_without_a_warning():
+    data = encoded(Image.new("1", (10_000, 9_000)), "PNG")  # above the number at which Pillow begins to warn
+    assert decode(data).shape == (9_000, 10_000, 3)
+
+
+def test_mask_file_holds_every_label():
+    mask = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    with Image.open(io.BytesIO(encode_mask(mask))) as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "P", (32, 8))
+        np.testing.assert_array_equal(np.asarray(image), mask)
+        colours = image.getpalette()
+    assert bytes(colours) == palette()
+
+
+@pytest.mark.parametrize("labels", [1, 2, 3, 4, 5, 16, 17, 255, 256])
+def test_mask_files_with_few_labels(labels):
+    mask = np.arange(7 * 300).reshape(7, 300) % labels
+    with Image.open(io.BytesIO(encode_mask(mask.astype(np.uint8)))) as image:
+        np.testing.assert_array_equal(np.asarray(image), mask)
+        assert image.mode == "P"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 999), (999, 1)])
+def test_empty_masks(shape):
+    with Image.open(io.BytesIO(encode_mask(np.zeros(shape, np.uint8)))) as image:
+        assert (image.mode, image.size) == ("P", shape[::-1])
+        assert not np.asarray(image).any()
+        assert image.convert("RGB").getextrema() == ((0, 0), (0, 0), (0, 0))
+
+
+def test_palette_is_visible_and_distinct():
+    colours = np.frombuffer(palette(), np.uint8).reshape(256, 3)
+    assert colours[0].tolist() == [0, 0, 0]
+    assert len(np.unique(colours, axis=0)) == 256
+    assert colours[1:].max(axis=1).min() >= 128
+    first = colours[:9].astype(int)
+    distances = abs(first[:, None] - first[None]).sum(-1)
+    assert distances[~np.eye(9, dtype=bool)].min() > 60

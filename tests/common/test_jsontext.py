@@ -1,0 +1,84 @@
+"""JSON text in and out."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from segkit.errors import BadJson
+from segkit.wire.jsontext import read_object, write
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"", "thing: empty; expected a JSON object"),
+        (b"  \r\n\t", "thing: empty"),
+        (b"[]", "thing: JSON of type array; expected an object in curly braces"),
+        (b'"a"', "of type string"),
+        (b"1", "of type number"),
+        (b"1.5", "of type number"),
+        (b"NaN", "of type number"),
+        (b"1" + b"0" * 30, "of type number"),
+        (b"true", "of type boolean"),
+        (b"null", "of type null"),
+        (b'{"a": 1,\n "b": }', "thing: not JSON: .* at line 2, column 7; expected a JSON object"),
+        (b"{'a': 1}", "not JSON"),
+        (b'{"a": 1} {"b": 2}', "not JSON: Extra data"),
+        (b"\x80abc", "thing: not text: byte 0 is not utf-8"),
+        (b'{"a": "\xff"}', "thing: not text: byte 7 is not utf-8"),
+        (b"\xff\xfe{", "thing: not"),
+        (b'{"a": ' + b"9" * 10_000 + b"}", "thing: .*digits.*; expected a JSON object"),
+        (b'{"a": ' * 50_000 + b"1" + b"}" * 50_000, "thing: nested too deeply"),
+        (b"[" * 1_000_000, "thing: "),
+        (b"\x89PNG\r\n\x1a\n\x00", "thing: not"),
+    ],
+    ids=lambda value: repr(value[:12]),
+)
+def test_what_is_no_object_is_refused(text, problem):
+    with pytest.raises(BadJson, match=problem):
+        read_object(text, "thing")
+
+
+def test_values_that_json_has_no_word_for_are_read():
+    value = read_object(b'{"a": NaN, "b": [Infinity, -Infinity]}', "thing")
+    assert math.isnan(value["a"])
+    assert value["b"] == [math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_unicode_is_read(encoding):
+    text = '{"name": "Übergröße \N{GRINNING FACE}"}'
+    assert read_object(text.encode(encoding), "thing") == json.loads(text)
+
+
+def test_written_text_is_compact_utf8():
+    assert write({"a": [1, 2.5, None, True], "ü": "ß"}) == '{"a":[1,2.5,null,true],"ü":"ß"}'.encode()
+
+
+HARD = {
+    "arrays": ({"a": np.array([[1, 2], [3, 4]], np.int32)}, {"a": [[1, 2], [3, 4]]}),
+    "views": ({"a": np.arange(6).reshape(2, 3).T}, {"a": [[0, 3], [1, 4], [2, 5]]}),
+    "numbers of numpy": ({"a": np.float32(0.5), "b": np.int64(3)}, {"a": 0.5, "b": 3}),
+    "nan": ({"a": math.nan, "b": [math.inf, -math.inf]}, {"a": None, "b": [None, None]}),
+    "nan in arrays": ({"a": np.array([1.5, math.nan])}, {"a": [1.5, None]}),
+    "large numbers": ({"a": 10**30}, {"a": 10**30}),
+    "half of a pair": ({"a": "x\ud800"}, {"a": "x\ud800"}),
+    "bytes of file names": ({"a": b"\xff.jpg".decode("utf-8", "surrogateescape")}, {"a": "\udcff.jpg"}),
+    "all at once": ({"a": 10**30, "b": math.nan, "c": np.arange(2), "d": "\ud800"},
+                    {"a": 10**30, "b": None, "c": [0, 1], "d": "\ud800"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "expected"), HARD.values(), ids=HARD)
+def test_what_is_written_is_always_strict_json(value, expected):
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    assert json.loads(write(value).decode("utf-8"), parse_constant=refuse) == expected
+
+
+def test_deep_values_are_written():
+    text = b'{"a":' + b"[" * 500 + b"]" * 500 + b"}"
+    assert write(read_object(text, "thing")) == text

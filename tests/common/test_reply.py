@@ -1,0 +1,114 @@
+"""JSON replies and error replies."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from samples import picture
+
+from segkit import errors
+from segkit.geometry import compose, trace
+from segkit.types import Instance, Outcome, Prediction, Request
+from segkit.wire.reply import encode_error, encode_reply
+
+
+def reply(*instances, named=False, meta=None):
+    image = np.asarray(picture(size=(50, 40)))
+    regions = tuple(trace(i.mask, i.offset) if i.mask is not None else () for i in instances)
+    request = Request("mine", image, named=named)
+    prediction = Prediction(request, instances, regions, compose(instances, request.size), meta or {})
+    return json.loads(encode_reply(prediction)), prediction
+
+
+def mask_of(text):
+    with Image.open(io.BytesIO(base64.b64decode(text, validate=True))) as image:
+        assert (image.format, image.mode) == ("PNG", "P")
+        return np.asarray(image)
+
+
+def drawn(text, labels):
+    """The mask as a reader of the reply draws it: ring after ring, each followed by its holes."""
+    image = Image.new("L", (50, 40))
+    draw = ImageDraw.Draw(image)
+    for ring, details in zip(text["contours"], text["meta"]["contours"], strict=True):
+        draw.polygon([tuple(point) for point in ring], fill=labels[details["object"]])
+        for hole in details.get("holes", []):
+            draw.polygon([tuple(point) for point in hole], fill=0)
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize("density", [0.1, 0.4, 0.6, 0.9])
+def test_contours_and_holes_restore_the_mask(density):
+    rng = np.random.default_rng(0)
+    left = Instance(rng.random((40, 20)) < density, label=3)
+    right = Instance(rng.random((30, 25)) < density, (24, 5), label=200)
+    text, prediction = reply(left, right)
+    np.testing.assert_array_equal(mask_of(text["mask"]), prediction.mask)
+    np.testing.assert_array_equal(drawn(text, [3, 200]), prediction.mask)
+    assert all(len(ring) >= 3 for ring in text["contours"])
+    assert all(type(value) is int for ring in text["contours"] for point in ring for value in point)
+
+
+def test_members():
+    ring = np.ones((5, 5), bool)
+    ring[1:4, 1:4] = False
+    text, _ = reply(Instance(ring, (2, 3)), Instance(None), Instance(np.ones((2, 2), bool)), meta={"cache": "hit"})
+    assert set(text) == {"mask", "contours", "meta"}
+    assert text["meta"] == {
+        "cache": "hit",
+        "contours": [{"object": 0, "holes": [text["meta"]["contours"][0]["holes"][0]]}, {"object": 2}],
+    }
+    assert sorted(text["meta"]["contours"][0]["holes"][0]) == [[3, 4], [3, 6], [5, 4], [5, 6]]
+
+
+def test_nothing_found():
+    text, _ = reply()
+    assert (text["contours"], text["meta"]) == ([], {"contours": []})
+    assert not mask_of(text["mask"]).any()
+
+
+def test_an_id_is_echoed_only_if_there_was_one():
+    assert "id" not in reply()[0]
+    assert reply(named=True)[0]["id"] == "mine"
+
+
+ERRORS = {
+    "bad_json": errors.BadJson("text"),
+    "bad_prompt": errors.BadPrompt("box.x0", "missing", "a number"),
+    "unsupported_prompt": errors.UnsupportedPrompt("points", "clicks", "extreme points"),
+    "bad_image": errors.BadImage("text"),
+    "image_too_large": errors.ImageTooLarge("text"),
+    "out_of_memory": errors.OutOfMemory("text"),
+    "overloaded": errors.Overloaded("text"),
+    "internal": errors.Internal("text"),
+}
+
+
+@pytest.mark.parametrize(("code", "error"), ERRORS.items(), ids=ERRORS)
+def test_errors(code, error):
+    text = json.loads(encode_error(error, Outcome(error=error, id="mine", meta={"segmenter": {"type": "DEXTR"}})))
+    assert text == {
+        "error": {"code": code, "message": error.message},
+        "id": "mine",
+        "meta": {"segmenter": {"type": "DEXTR"}},
+    }
+    assert 400 <= error.status < 600
+
+
+def test_error_without_an_id():
+    error = errors.BadImage("image: empty")
+    assert json.loads(encode_error(error, Outcome(error=error)))["id"] is None
+
+
+def test_errors_with_names_that_are_no_text():
+    error = errors.BadImage("a\udcff.jpg: broken")
+    text = json.loads(encode_error(error, Outcome(error=error, id="a\udcff")))
+    assert (text["id"], text["error"]["message"]) == ("a\udcff", "a\udcff.jpg: broken")
+
+
+def test_every_error_of_a_request_has_a_code_of_its_own():
+    classes = errors.RequestError.__subclasses__()
+    assert sorted(error.code for error in classes) == sorted(ERRORS)

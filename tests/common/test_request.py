@@ -1,0 +1,147 @@
+"""Jobs' bytes to requests."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from samples import PROMPT, encoded, picture
+
+from segkit.config import InputConfig
+from segkit.errors import BadImage, BadJson, BadPrompt, ImageTooLarge
+from segkit.types import Job
+from segkit.wire.request import decode_bare_image, decode_message, decode_pair, envelope
+
+CONFIG = InputConfig()
+POINTS = json.loads(PROMPT)
+IMAGE = encoded()
+IMAGE_TEXT = base64.b64encode(IMAGE).decode()
+
+
+def message(**members):
+    return Job("entry-7", json.dumps({"image": IMAGE_TEXT, **members}).encode())
+
+
+def test_pair():
+    request = decode_pair(Job("a", IMAGE, PROMPT), CONFIG)
+    np.testing.assert_array_equal(request.image, np.asarray(picture()))
+    assert request.size == (16, 24)
+    assert request.source == POINTS
+    assert request.prompts[0].extreme_points.tolist() == POINTS["points"]
+    assert request.image_meta == {"width": 24, "height": 16, "format": "PNG", "exif": "none"}
+    assert (request.id, request.named, request.reply_to) == ("a", False, None)
+
+
+def test_pair_without_a_prompt():
+    request = decode_pair(Job("a", IMAGE), CONFIG)
+    assert (request.prompts, request.source) == ((), None)
+
+
+def test_bare_image():
+    request = decode_bare_image(Job("a", IMAGE), CONFIG)
+    np.testing.assert_array_equal(request.image, np.asarray(picture()))
+    assert (request.id, request.prompts, request.source, request.named) == ("a", (), None, False)
+
+
+@pytest.mark.parametrize("members", [POINTS, {"prompt": POINTS}], ids=["beside", "inside"])
+def test_message(members):
+    request = decode_message(message(**members), CONFIG)
+    np.testing.assert_array_equal(request.image, np.asarray(picture()))
+    assert request.source == POINTS
+    assert request.prompts[0].extreme_points.tolist() == POINTS["points"]
+    assert (request.id, request.named, request.reply_to) == ("entry-7", False, None)
+
+
+def test_message_with_id_and_reply_to():
+    request = decode_message(message(**POINTS, id="mine", reply_to="there"), CONFIG)
+    assert (request.id, request.named, request.reply_to) == ("mine", True, "there")
+    assert request.source == POINTS
+
+
+def test_an_empty_id_is_an_id():
+    assert envelope({"id": ""}, "default") == (True, "", None)
+    assert envelope({}, "default") == (False, "default", None)
+
+
+@pytest.mark.parametrize("key", ["id", "reply_to"])
+@pytest.mark.parametrize("value", [None, 7, 1.5, True, [], {}])
+def test_names_are_strings(key, value):
+    with pytest.raises(BadJson, match=f'message: "{key}" is not a string; expected a string or nothing'):
+        decode_message(message(**POINTS, **{key: value}), CONFIG)
+
+
+@pytest.mark.parametrize("prompt", [[], "points", 5, True])
+def test_prompt_of_a_message_is_an_object(prompt):
+    with pytest.raises(BadJson, match='"prompt" is not an object in curly braces'):
+        decode_message(message(prompt=prompt), CONFIG)
+
+
+@pytest.mark.parametrize("image", [None, 5, [], {}, ["aGVsbG8="]])
+def test_image_of_a_message_is_a_string(image):
+    with pytest.raises(BadJson, match='"image" is missing or not a string; expected an image file in base64'):
+        decode_message(message(**POINTS, image=image), CONFIG)
+
+
+def test_message_without_an_image():
+    with pytest.raises(BadJson, match='"image" is missing'):
+        decode_message(Job("a", PROMPT), CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("image", "problem"),
+    [
+        ("", "empty"),
+        ("abc", "not base64: .*; expected an image file in base64"),
+        ("äöü", "not base64"),
+        ("aGVsbG8=", "not of a known format"),
+        (IMAGE_TEXT[:60], "cannot be read|not of a known format"),
+    ],
+)
+def test_image_text_that_is_no_image(image, problem):
+    with pytest.raises(BadImage, match=problem):
+        decode_message(message(**POINTS, image=image), CONFIG)
+
+
+def test_line_breaks_in_base64_are_fine():
+    text = base64.encodebytes(IMAGE).decode()
+    assert "\n" in text
+    assert decode_message(message(**POINTS, image=text), CONFIG).size == (16, 24)
+
+
+def test_limit_of_bytes_counts_the_image_not_its_text():
+    job = message(**POINTS)
+    assert decode_message(job, InputConfig(max_bytes=len(IMAGE) + 2)).size == (16, 24)
+    with pytest.raises(ImageTooLarge, match=r"--max_bytes"):
+        decode_message(job, InputConfig(max_bytes=len(IMAGE) - 3))
+
+
+def test_limits_hold_for_every_form():
+    config = InputConfig(max_pixels=383)
+    for decode, job in (
+        (decode_pair, Job("a", IMAGE, PROMPT)),
+        (decode_bare_image, Job("a", IMAGE)),
+        (decode_message, message(**POINTS)),
+    ):
+        with pytest.raises(ImageTooLarge, match="24x16 = 384 pixels"):
+            decode(job, config)
+
+
+def test_the_prompt_is_checked_before_the_image_is_decoded():
+    with pytest.raises(BadPrompt):
+        decode_pair(Job("a", b"not an image", b"{}"), CONFIG)
+    with pytest.raises(BadJson, match="prompt: not JSON"):
+        decode_pair(Job("a", b"not an image", b"{"), CONFIG)
+    with pytest.raises(BadJson, match="message: not JSON"):
+        decode_message(Job("a", b"{"), CONFIG)
+    with pytest.raises(BadPrompt):
+        decode_message(Job("a", json.dumps({"image": "", "points": []}).encode()), CONFIG)
+
+
+@pytest.mark.parametrize("exif", ["ignore", "apply"])
+def test_exif_is_told(exif):
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    request = decode_pair(Job("a", encoded(fmt="JPEG", exif=tags), PROMPT), InputConfig(exif=exif))
+    assert request.size == ((16, 24) if exif == "ignore" else (24, 16))
+    assert request.image_meta["exif"] == ("ignored" if exif == "ignore" else "applied")
