@@ -50,4 +50,5 @@ MODEL = cli.Model(
 )
 
 if __name__ == "__main__":
-    sys.exit(cli.predict_poll(MODEL))
+    commands = {"poll": cli.predict_poll, "redis": cli.predict_redis}
+    sys.exit(commands[os.environ.get("BRIGHT_COMMAND", "poll")](MODEL))

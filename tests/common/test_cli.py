@@ -62,7 +62,9 @@ def test_verbose_says_when_and_how_long(folders):
 
 def test_a_terminal_gets_a_progress_bar(folders):
     folders.add("a.jpg", encoded(fmt="JPEG"))
-    terminal = "import pty, sys; sys.exit(pty.spawn(['sh', '-c', 'stty cols 100 rows 40; exec \"$@\"', *sys.argv]) >> 8)"
+    terminal = (
+        "import pty, sys; sys.exit(pty.spawn(['sh', '-c', 'stty cols 100 rows 40; exec \"$@\"', *sys.argv]) >> 8)"
+    )
     result = subprocess.run(
         [sys.executable, "-c", terminal, *folders.command()], capture_output=True, stdin=subprocess.DEVNULL, check=False
     )

@@ -15,29 +15,34 @@ def folder_config(tmp_path, **values):
     return config.FolderConfig(**values)
 
 
+REQUIRED = ["--prediction_in", "a", "--prediction_out", "b", "--redis_in", "c", "--redis_out", "d"]
+
+
 def all_flags():
     parser = options.new_parser("prog", "text")
     options.add_model_options(parser, config.ModelConfig, lambda group: None)
     options.add_folder_options(parser)
     options.add_pipeline_options(parser)
-    options.add_log_options(parser)
+    options.add_redis_options(parser)
+    options.add_watch_options(parser)
     return parser
 
 
 CONFIGS = [
-    config.ModelConfig, config.FolderConfig, config.InputConfig, config.ShapeConfig, config.LoopConfig, config.LogConfig
+    config.ModelConfig, config.FolderConfig, config.InputConfig, config.ShapeConfig, config.LoopConfig,
+    config.RedisConfig, config.MetricsConfig, config.LogConfig,
 ]  # fmt: skip
 
 
 def test_every_flag_is_a_field_and_every_field_a_flag():
     fields = {field.name for kind in CONFIGS for field in dataclasses.fields(kind)}
-    flags = {action.dest for action in all_flags()._actions} - {"help", "version"}
+    flags = {action.dest for action in all_flags()._actions} - {"help", "version", "check"}
     assert flags == fields
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_defaults_of_flags_are_those_of_the_fields(kind, tmp_path):
-    args = all_flags().parse_args(["--prediction_in", "a", "--prediction_out", "b"])
+    args = all_flags().parse_args(REQUIRED)
     for field in dataclasses.fields(kind):
         if field.default is not dataclasses.MISSING:
             assert getattr(args, field.name) == field.default, field.name
@@ -80,7 +85,7 @@ def test_good_values_have_no_problems(tmp_path):
 
 def test_abbreviations_are_refused(capsys):
     with pytest.raises(SystemExit):
-        all_flags().parse_args(["--prediction_in", "a", "--prediction_out", "b", "--verb"])
+        all_flags().parse_args([*REQUIRED, "--verb"])
     assert "--verb" in capsys.readouterr().err
 
 

@@ -27,9 +27,8 @@ def decode(data, **limits):
     return decode_image(data, InputConfig(**limits))[0]
 
 
-def stored(pixels, fmt, mode=None, **options):
-    image = Image.fromarray(pixels)
-    return encoded(image if mode is None else image.convert(mode), fmt, **{**LOSSLESS.get(fmt, {}), **options})
+def stored(pixels, fmt, **options):
+    return encoded(Image.fromarray(pixels), fmt, **{**LOSSLESS.get(fmt, {}), **options})
 
 
 def grey(pixels):
@@ -51,7 +50,7 @@ def test_rgb_is_kept_exactly(fmt):
 
 @pytest.mark.parametrize("fmt", ["PNG", "BMP", "TIFF", "WEBP"])
 def test_grey_is_repeated(fmt):
-    np.testing.assert_array_equal(decode(stored(GREY, fmt, "RGB" if fmt == "WEBP" else None)), grey(GREY))
+    np.testing.assert_array_equal(decode(stored(GREY, fmt)), grey(GREY))
 
 
 @pytest.mark.parametrize("fmt", ["PNG", "BMP", "TIFF"])
@@ -59,14 +58,10 @@ def test_one_bit_becomes_black_and_white(fmt):
     np.testing.assert_array_equal(decode(stored(GREY > 127, fmt)), grey(np.where(GREY > 127, 255, 0).astype(np.uint8)))
 
 
-@pytest.mark.parametrize("fmt", ["PNG", "TIFF"])
+@pytest.mark.parametrize("fmt", ["PNG", "TIFF", "WEBP"])
 def test_alpha_is_dropped(fmt):
     np.testing.assert_array_equal(decode(stored(np.dstack([GREY, ALPHA]), fmt)), grey(GREY))
     np.testing.assert_array_equal(decode(stored(np.dstack([RGB, ALPHA]), fmt)), RGB)
-
-
-def test_alpha_of_webp_is_dropped():
-    np.testing.assert_array_equal(decode(stored(np.dstack([RGB, ALPHA]), "WEBP")), RGB)
 
 
 @pytest.mark.parametrize("fmt", ["PNG", "BMP", "TIFF"])
@@ -159,13 +154,7 @@ def test_unknown_orientations_change_nothing(value):
     assert meta["exif"] == "none"
 
 
-FORMATS = {
-    "JPEG": stored(RGB, "JPEG", quality=95),
-    "PNG": stored(RGB, "PNG"),
-    "BMP": stored(RGB, "BMP"),
-    "TIFF": stored(RGB, "TIFF"),
-    "WEBP": stored(RGB, "WEBP"),
-}
+FORMATS = {fmt: stored(RGB, fmt) for fmt in ("JPEG", "PNG", "BMP", "TIFF", "WEBP")}
 
 
 @pytest.mark.parametrize("twentieths", range(20))
@@ -236,10 +225,9 @@ def test_huge_sizes_are_refused_from_the_header(header):
     start = time.perf_counter()
     with pytest.raises(ImageTooLarge, match=r"50000x50000 .* at most 100000000 \(--max_pixels\)"):
         decode(data)
-    elapsed, (_, peak) = time.perf_counter() - start, tracemalloc.get_traced_memory()
+    assert time.perf_counter() - start < 1
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
-    assert elapsed < 1
-    assert peak < 1_000_000
 
 
 @pytest.mark.parametrize("header", [png_header, bmp_header, tiff_header])
@@ -293,10 +281,9 @@ def test_mask_files_with_few_labels(labels):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 999), (999, 1)])
-def test_empty_masks(shape):
+def test_empty_masks_are_black(shape):
     with Image.open(io.BytesIO(encode_mask(np.zeros(shape, np.uint8)))) as image:
         assert (image.mode, image.size) == ("P", shape[::-1])
-        assert not np.asarray(image).any()
         assert image.convert("RGB").getextrema() == ((0, 0), (0, 0), (0, 0))
 
 

@@ -17,7 +17,7 @@ from segkit.types import Job
 from segkit.wire.image import encode_mask
 from segkit.wire.opex import encode_opex
 from segkit.wire.reply import encode_reply
-from segkit.wire.request import decode_message, decode_pair
+from segkit.wire.request import address, decode_message, decode_pair
 
 
 def pipeline(predictor=None, **settings):
@@ -96,7 +96,7 @@ def test_a_model_out_of_host_memory_is_an_answer():
 def test_id_and_reply_to_are_kept_on_errors_of_the_model():
     body = {"image": b64encode(encoded()).decode(), **json.loads(prompt(66))}
     message = json.dumps({**body, "id": "seven", "reply_to": "there"}).encode()
-    (outcome,) = pipeline(decoder=decode_message).run([Job("1-0", message)])
+    (outcome,) = pipeline(decoder=decode_message, address=address).run([Job("1-0", message)])
     assert (outcome.error.code, outcome.id, outcome.reply_to) == ("internal", "seven", "there")
 
 

@@ -11,7 +11,7 @@ from samples import PROMPT, encoded, picture
 from segkit.config import InputConfig
 from segkit.errors import BadImage, BadJson, BadPrompt, ImageTooLarge
 from segkit.types import Job
-from segkit.wire.request import decode_bare_image, decode_message, decode_pair, envelope
+from segkit.wire.request import address, decode_bare_image, decode_message, decode_pair
 
 CONFIG = InputConfig()
 POINTS = json.loads(PROMPT)
@@ -60,8 +60,9 @@ def test_message_with_id_and_reply_to():
 
 
 def test_an_empty_id_is_an_id():
-    assert envelope({"id": ""}, "default") == (True, "", None)
-    assert envelope({}, "default") == (False, "default", None)
+    assert address(Job("1", b'{"id": "", "reply_to": "there"}')) == ("", "there")
+    assert address(Job("1", b'{"id": 7, "reply_to": []}')) == (None, None)
+    assert address(Job("1", b"{")) == (None, None)
 
 
 @pytest.mark.parametrize("key", ["id", "reply_to"])

@@ -18,12 +18,13 @@ RANKS = [
     {"errors"},
     {"types"},
     {"config"},
-    {"geometry", "wire"},
-    {"predictor", "overlay", "metrics", "shutdown", "log"},
+    {"geometry", "holes", "wire"},
+    {"predictor", "overlay", "metrics", "shutdown", "log", "heartbeat"},
     {"pipeline", "transports", "checkpoints", "device"},
     {"loop", "progress"},
     {"options"},
     {"cli"},
+    {"clients"},
 ]
 TORCH_ALLOWED = {"checkpoints", "device"}
 

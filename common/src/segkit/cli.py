@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ from segkit import config, options
 from segkit.errors import ConfigError, SegkitError
 
 if TYPE_CHECKING:
+    from segkit.loop import Loop
     from segkit.metrics import Metrics
+    from segkit.pipeline import Pipeline
     from segkit.predictor import Predictor
     from segkit.types import Prediction
 
@@ -42,14 +45,42 @@ class Model:
     load: Callable[[Any], Predictor]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The configs that all workers have."""
+
+    model: config.ModelConfig
+    input: config.InputConfig
+    shape: config.ShapeConfig
+    loop: config.LoopConfig
+    metrics: config.MetricsConfig
+    log: config.LogConfig
+
+    def pipeline(self, model: Model, **steps: Any) -> Pipeline:
+        """The pipeline around the loaded model, with the steps that depend on the transport."""
+        from segkit.pipeline import Pipeline
+
+        return Pipeline(predictor=model.load(self.model), input_config=self.input, shape_config=self.shape, **steps)
+
+
 def predict_poll(model: Model, argv: Sequence[str] | None = None) -> int:
     """`<name>_predict_poll`: watches a folder. Returns the exit code."""
     parser = options.new_parser(f"{model.name}_predict_poll", f"{model.title}: predictions for the images in a folder.")
     options.add_model_options(parser, model.config, model.add_options)
     options.add_folder_options(parser)
     options.add_pipeline_options(parser)
-    options.add_log_options(parser)
+    options.add_watch_options(parser)
     return run(parser, partial(_predict_poll, model), argv)
+
+
+def predict_redis(model: Model, argv: Sequence[str] | None = None) -> int:
+    """`<name>_predict_redis`: answers requests over Redis. Returns the exit code."""
+    parser = options.new_parser(f"{model.name}_predict_redis", f"{model.title}: predictions for images over Redis.")
+    options.add_model_options(parser, model.config, model.add_options)
+    options.add_redis_options(parser)
+    options.add_pipeline_options(parser)
+    options.add_watch_options(parser)
+    return run(parser, partial(_predict_redis, model), argv)
 
 
 def run(
@@ -72,44 +103,68 @@ def run(
 
 
 def _predict_poll(model: Model, args: argparse.Namespace) -> int:
-    model_config = config.from_args(model.config, args)
-    folder_config = config.from_args(config.FolderConfig, args)
-    input_config = config.from_args(config.InputConfig, args)
-    shape_config = config.from_args(config.ShapeConfig, args)
-    loop_config = config.from_args(config.LoopConfig, args)
-    log_config = config.from_args(config.LogConfig, args)
-    config.check(model_config, folder_config, input_config, shape_config, loop_config, log_config)
+    folders = config.from_args(config.FolderConfig, args)
+    settings = _settings(model, args, folders)
 
-    from segkit import log
     from segkit.loop import Loop
-    from segkit.pipeline import Pipeline
     from segkit.progress import Progress
     from segkit.shutdown import Shutdown
     from segkit.transports.folder import FolderTransport
     from segkit.wire.request import decode_pair
 
-    log.set_up(log_config)
     with Shutdown() as stop:
-        pipeline = Pipeline(
-            predictor=model.load(model_config),
-            decoder=decode_pair,
-            encoder=partial(_encode_files, overlay=folder_config.overlay),
-            input_config=input_config,
-            shape_config=shape_config,
-        )
+        encoder = partial(_encode_files, overlay=folders.overlay)
+        pipeline = settings.pipeline(model, decoder=decode_pair, encoder=encoder)
         names = {"mask": ".png", "overlay": "-overlay.png", "opex": ".json"}
-        transport = FolderTransport(folder_config, input_config, model.prompt_suffix, names)
-        progress = Progress(not folder_config.continuous and not log_config.quiet, lambda: transport.backlog)
-        loop = Loop(
-            transport, pipeline, loop_config, stop, patient=folder_config.continuous, on_outcome=progress.report
-        )
-        try:
+        transport = FolderTransport(folders, settings.input, model.prompt_suffix, names)
+        progress = Progress(not folders.continuous and not settings.log.quiet, lambda: transport.backlog)
+        loop = Loop(transport, pipeline, settings.loop, stop, patient=folders.continuous, on_outcome=progress.report)
+        with closing(progress), _watched(loop, settings, f"{model.name}_predict_poll", transport.check):
             metrics = loop.run()
-        finally:
-            progress.close()
-    if not log_config.quiet:
+    if not settings.log.quiet:
         _say(metrics.summary())
-    return _conclude(metrics, folder_config, transport.left_over)
+    return _conclude(metrics, folders, transport.left_over)
+
+
+def _predict_redis(model: Model, args: argparse.Namespace) -> int:
+    redis = config.from_args(config.RedisConfig, args)
+    settings = _settings(model, args, redis)
+
+    from segkit.loop import Loop
+    from segkit.progress import Progress
+    from segkit.shutdown import Shutdown
+    from segkit.transports.redis_pubsub import PubSubTransport
+    from segkit.transports.redis_stream import StreamTransport
+    from segkit.wire.request import address, decode_message
+
+    with Shutdown() as stop:
+        pipeline = settings.pipeline(model, decoder=decode_message, encoder=_encode_reply, address=address)
+        kind = StreamTransport if redis.redis_mode == "stream" else PubSubTransport
+        transport = kind(redis, stop)
+        loop = Loop(transport, pipeline, settings.loop, stop, on_outcome=Progress(False, lambda: 0).report)
+        with _watched(loop, settings, f"{model.name}_predict_redis", transport.check):
+            metrics = loop.run()
+    if not settings.log.quiet:
+        _say(metrics.summary())
+    return 0
+
+
+def _settings(model: Model, args: argparse.Namespace, *others: config.Config) -> Settings:
+    """The common configs, checked together with those of the command; also starts the log."""
+    settings = Settings(
+        model=config.from_args(model.config, args),
+        input=config.from_args(config.InputConfig, args),
+        shape=config.from_args(config.ShapeConfig, args),
+        loop=config.from_args(config.LoopConfig, args),
+        metrics=config.from_args(config.MetricsConfig, args),
+        log=config.from_args(config.LogConfig, args),
+    )
+    config.check(settings.model, *others, *vars(settings).values())
+
+    from segkit import log
+
+    log.set_up(settings.log)
+    return settings
 
 
 def _conclude(metrics: Metrics, folders: config.FolderConfig, left_over: Sequence[str]) -> int:
@@ -132,6 +187,29 @@ def _encode_files(prediction: Prediction, *, overlay: bool) -> Mapping[str, byte
 
     parts = {"mask": encode_mask(prediction.mask), "opex": encode_opex(prediction)}
     return {**parts, "overlay": encode_overlay(prediction)} if overlay else parts
+
+
+def _encode_reply(prediction: Prediction) -> Mapping[str, bytes]:
+    """What is sent over Redis for one image."""
+    from segkit.wire.reply import encode_reply
+
+    return {"reply": encode_reply(prediction)}
+
+
+@contextmanager
+def _watched(loop: Loop, settings: Settings, name: str, probe: Callable[[], None]) -> Iterator[None]:
+    """Health and metrics of a worker for as long as it works."""
+    from segkit.heartbeat import Heartbeat
+
+    with ExitStack() as stack:
+        stack.enter_context(Heartbeat(name, probe))
+        if settings.metrics.metrics_port is not None:
+            host, port = settings.metrics.metrics_host, settings.metrics.metrics_port
+            try:
+                stack.callback(loop.metrics.serve(host, port))
+            except OSError as error:
+                raise ConfigError([f"--metrics_port: {host}:{port}: {error.strerror}; choose another one"]) from None
+        yield
 
 
 def _say(text: str) -> None:

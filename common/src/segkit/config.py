@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from segkit.errors import ConfigError
 
@@ -113,6 +114,77 @@ class FolderConfig:
             folder = getattr(self, flag)
             if folder is not None and folder.resolve() == self.prediction_in.resolve():
                 yield f"--{flag}: {folder} is the input folder; choose another one, results would be read as inputs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisConfig:
+    """Where the server is, and how work is taken from it and answered. Times are seconds."""
+
+    redis_in: str
+    redis_out: str
+    redis_host: str = "localhost"
+    redis_port: int = 6379
+    redis_db: int = 0
+    redis_password: str | None = None
+    redis_password_env: str | None = None
+    redis_url: str | None = None
+    redis_timeout: float = 0.01
+    redis_mode: str = "pubsub"
+    redis_err: str | None = None
+    redis_queue_bytes: int = 512 * MEBIBYTE
+    redis_group: str = "segkit"
+    redis_consumer: str | None = None
+    redis_claim_idle: float = 60.0
+    redis_max_deliveries: int = 3
+    redis_maxlen: int = 10_000
+    redis_give_up: float | None = None
+
+    @property
+    def password(self) -> str | None:
+        """--redis_password, else what the environment variable named by --redis_password_env holds."""
+        if self.redis_password is None and self.redis_password_env is not None:
+            return os.environ.get(self.redis_password_env)
+        return self.redis_password
+
+    @property
+    def errors_to(self) -> str:
+        """Where errors go: --redis_err, by default the name of the output with `_errors` behind it."""
+        return self.redis_err or f"{self.redis_out}_errors"
+
+    @property
+    def server_name(self) -> str:
+        """The server for messages, without its password."""
+        if self.redis_url is None:
+            return f"Redis at {self.redis_host}:{self.redis_port}"
+        url = urlsplit(self.redis_url)
+        return f"Redis at {url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+    def problems(self) -> Iterator[str]:
+        yield from _at_least("redis_timeout", self.redis_timeout, 0)
+        yield from _at_least("redis_queue_bytes", self.redis_queue_bytes, 1)
+        yield from _at_least("redis_claim_idle", self.redis_claim_idle, 0.1)
+        yield from _at_least("redis_max_deliveries", self.redis_max_deliveries, 1)
+        yield from _at_least("redis_maxlen", self.redis_maxlen, 1)
+        if self.redis_give_up is not None:
+            yield from _at_least("redis_give_up", self.redis_give_up, 0)
+        if not 0 < self.redis_port < 65536:
+            yield f"--redis_port: {self.redis_port} is no port; expected 1 to 65535"
+        if self.redis_url is not None and urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix"):
+            yield "--redis_url: expected a URL that starts with redis://, rediss:// (TLS) or unix://"
+        if self.redis_mode == "stream" and self.redis_in == self.redis_out:
+            yield f"--redis_out: {self.redis_out} is the input, too; choose another one, or results become requests"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsConfig:
+    """Where Prometheus may ask; nowhere if `metrics_port` is None."""
+
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
+
+    def problems(self) -> Iterator[str]:
+        if self.metrics_port is not None and not 0 <= self.metrics_port < 65536:
+            yield f"--metrics_port: {self.metrics_port} is no port; expected 0 to 65535"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.holes import hole_rings
 from segkit.types import Bytes, Floats, Instance, Points, Region
 
 Box = tuple[int, int, int, int]
@@ -31,22 +32,18 @@ def trace(
         simplify: the largest distance in pixels by which a ring may leave the exact one (Douglas and Peucker); 0 keeps
             every corner, and then `fill` of the result is the mask again.
     """
-    found, hierarchy = cv2.findContours(as_uint8(mask), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    shift = (int(offset[0]), int(offset[1]))
+    found, hierarchy = cv2.findContours(as_uint8(mask), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=shift)
     if not found:
         return ()
-    borders = [np.asarray(border.reshape(-1, 2), np.int32) for border in found]
-    shift = np.asarray(offset, np.int32)
-
-    def finish(ring: Points) -> Points:
-        return np.asarray(_at_least_three(_simplified(ring, simplify)) + shift, np.int32)
-
+    borders = [np.asarray(border[:, 0], np.int32) for border in found]
+    parents = hierarchy[0, :, 3].tolist()
     holes: dict[int, list[Points]] = {}
-    parents = hierarchy.reshape(-1, 4)[:, 3].tolist()
-    for border, parent in zip(borders, parents, strict=True):
-        if parent >= 0:
-            holes.setdefault(parent, []).append(finish(_hole(border)))
+    inside = [index for index, parent in enumerate(parents) if parent >= 0]
+    for index, ring in zip(inside, hole_rings([borders[index] for index in inside]), strict=True):
+        holes.setdefault(parents[index], []).append(_finished(ring, simplify))
     regions = [
-        Region(finish(border), tuple(holes.get(index, ())))
+        Region(_finished(border, simplify), tuple(holes.get(index, ())))
         for index, (border, parent) in enumerate(zip(borders, parents, strict=True))
         if parent < 0
     ]
@@ -128,45 +125,12 @@ def as_uint8(mask: NDArray[np.bool_] | Bytes) -> Bytes:
     return np.ascontiguousarray(mask).view(np.uint8)
 
 
-def _hole(border: Points) -> Points:
-    """The ring of a hole's own pixels, from the border around it, which OpenCV runs through pixels of the part.
-
-    Filling the border and taking its line away leaves the hole, together with whatever lies inside the hole.
-    """
-    x, y, width, height = cv2.boundingRect(border)
-    canvas = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(canvas, [border], 1, offset=(-x, -y))
-    cv2.polylines(canvas, [border - (x, y)], True, 0)
-    rings, _ = cv2.findContours(canvas, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(x, y))
-    if len(rings) == 1:
-        return np.asarray(rings[0].reshape(-1, 2), np.int32)
-    # The part reaches into the hole over a corner: a border that may step diagonally would enclose that pixel too.
-    return _four_connected_ring(canvas) + np.array([x, y], np.int32)
-
-
-def _four_connected_ring(part: Bytes) -> Points:
-    """The outer ring of a 4-connected part, which never steps between two pixels that only share a corner.
-
-    At twice the size, pixels that share a side are joined by the pixel between them, others lie apart.
-    """
-    height, width = part.shape
-    joined = np.zeros((2 * height - 1, 2 * width - 1), np.uint8)
-    joined[::2, ::2] = part
-    joined[1::2, ::2] = part[1:] & part[:-1]
-    joined[::2, 1::2] = part[:, 1:] & part[:, :-1]
-    rings, _ = cv2.findContours(joined, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    ring = rings[0].reshape(-1, 2)
-    return np.asarray(ring[(ring % 2 == 0).all(axis=1)] // 2, np.int32)
-
-
 def _simplified(ring: Points, distance: float) -> Points:
     """Douglas and Peucker (1973) on a closed ring: of each stretch the point furthest from its chord stays, if needed.
 
     OpenCV's version measures to the chord's endless line and thins out the result once more, so its points may lie
     further away than was asked for. All stretches that are still open are split at once here.
     """
-    if distance <= 0 or len(ring) <= 3:
-        return ring
     closed = np.concatenate([ring, ring[:1]]).astype(np.float64)
     opposite = int(np.square(closed - closed[0]).sum(axis=1).argmax())
     kept = [np.array([0, opposite])]
@@ -189,8 +153,10 @@ def _simplified(ring: Points, distance: float) -> Points:
     return ring[corners] if len(corners) >= 3 else ring
 
 
-def _at_least_three(ring: Points) -> Points:
-    """A single pixel and a line have fewer corners than readers of polygons accept: repeat the last one."""
+def _finished(ring: Points, simplify: float) -> Points:
+    if simplify > 0 and len(ring) > 3:
+        ring = _simplified(ring, simplify)
     if len(ring) >= 3:
         return ring
-    return np.concatenate([ring, np.repeat(ring[-1:], 3 - len(ring), axis=0)])
+    # A single pixel and a line have fewer corners than readers of polygons accept: repeat the last one.
+    return ring[[0, -1, -1]]

@@ -53,6 +53,9 @@ class Loop:
         codec_threads: int = 4,
     ) -> None:
         self.metrics = Metrics()
+        self.metrics.gauges["waiting_requests"] = lambda: transport.backlog
+        self.metrics.gauges["oldest_request_age_seconds"] = lambda: transport.oldest_age
+        self.metrics.gauges["requests_in_flight"] = lambda: self.in_flight
         self._transport, self._pipeline, self._config, self._stop = transport, pipeline, config, stop
         self._patient, self._on_outcome = patient, on_outcome
         # One batch in the model, one decoded and waiting, and the threads' hands full.
@@ -154,8 +157,8 @@ class Loop:
         return outcome
 
     def _collect(self) -> None:
-        """Counts the jobs that ended; waits for one if there are more of them than there should be."""
-        if self._delivering and self.in_flight >= self._most_in_flight:
+        """Counts the jobs that ended; waits for one if there is nothing else to do."""
+        if self._delivering and not self._decoding and self._receiving is None:
             wait(self._delivering, return_when="FIRST_COMPLETED")
         for future in [future for future in self._delivering if future.done()]:
             job = self._delivering.pop(future)

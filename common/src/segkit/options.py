@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from segkit import __version__
-from segkit.config import FolderConfig, InputConfig, LogConfig, LoopConfig, ModelConfig, ShapeConfig
+from segkit.config import (
+    FolderConfig,
+    InputConfig,
+    LogConfig,
+    LoopConfig,
+    MetricsConfig,
+    ModelConfig,
+    RedisConfig,
+    ShapeConfig,
+)
 
 
 class Options:
@@ -82,6 +91,38 @@ def add_folder_options(parser: argparse.ArgumentParser) -> None:
     options.switch("overlay", "also write NAME-overlay.png: image, mask, outline and prompt")
 
 
+def add_redis_options(parser: argparse.ArgumentParser) -> None:
+    """The Redis server, and how work is taken from it."""
+    options = Options(parser, "Redis", RedisConfig)
+    options.value("redis_host", str, "HOST", "server to connect to")
+    options.value("redis_port", int, "PORT", "its port")
+    options.value("redis_db", int, "DB", "its database")
+    options.value("redis_password", str, "PASSWORD", "password; visible to others on this machine, so better:")
+    options.value("redis_password_env", str, "NAME", "environment variable with the password")
+    options.value(
+        "redis_url", str, "URL", "instead of the above: redis://, rediss:// (TLS) or unix://, with user names"
+    )
+    options.value("redis_in", str, "CHANNEL", "where requests come from; with pubsub a pattern")
+    options.value("redis_out", str, "CHANNEL", "where results go")
+    options.value("redis_err", str, "CHANNEL", "where errors go (default: OUT_errors)")
+    options.value("redis_timeout", float, "S", "seconds to wait for a message at a time")
+    options.value("redis_give_up", float, "S", "seconds without server after which the command ends (default: never)")
+    options.value(
+        "redis_mode", str, "pubsub|stream", "channels as of old, or streams for several workers that lose nothing",
+        ("pubsub", "stream"),
+    )  # fmt: skip
+    options.value(
+        "redis_queue_bytes", int, "N", "pubsub: most bytes of waiting requests; more are answered `overloaded`"
+    )
+    options.value("redis_group", str, "NAME", "stream: consumer group; the workers of a group share the work")
+    options.value(
+        "redis_consumer", str, "NAME", "stream: this worker in the group (default: host, process and a number)"
+    )
+    options.value("redis_claim_idle", float, "S", "stream: seconds after which the work of a dead worker is taken over")
+    options.value("redis_max_deliveries", int, "N", "stream: tries after which a request goes to IN_dead with an error")
+    options.value("redis_maxlen", int, "N", "stream: about how many results are kept")
+
+
 def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     """Limits on images, how masks become polygons, and batches."""
     limits = Options(parser, "images", InputConfig)
@@ -96,8 +137,24 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     loop.value("batch_wait_ms", float, "MS", "longest wait for more images to fill a batch")
 
 
-def add_log_options(parser: argparse.ArgumentParser) -> None:
-    """How much is said."""
+def add_watch_options(parser: argparse.ArgumentParser) -> None:
+    """How the command can be watched: its messages, its metrics, its health."""
     options = Options(parser, "messages", LogConfig)
     options.switch("verbose", "say more")
     options.switch("quiet", "say nothing but warnings and errors")
+    metrics = Options(parser, "monitoring", MetricsConfig)
+    metrics.value("metrics_port", int, "PORT", "answer Prometheus at this port (default: off)")
+    metrics.value("metrics_host", str, "HOST", "address to answer Prometheus at")
+    parser.add_argument(
+        "--check", action=_Check, nargs=0, help="only see whether this command runs here and is well: exit 0 or 1"
+    )
+
+
+class _Check(argparse.Action):
+    """Like --help it works without the flags that are required otherwise."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from segkit.heartbeat import check
+
+        problem = check(parser.prog)
+        parser.exit(1 if problem else 0, f"{parser.prog}: {problem}\n" if problem else "")

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 Decoder = Callable[[Job, InputConfig], Request]
 Encoder = Callable[[Prediction], Mapping[str, bytes]]
+Address = Callable[[Job], tuple[str | None, str | None]]
 Result = TypeVar("Result")
 
 
@@ -43,6 +44,7 @@ class Pipeline:
         encoder: makes the parts of an outcome from a prediction.
         input_config: limits on what is decoded.
         shape_config: how masks become rings.
+        address: finds the id and the `reply_to` for the error of a job that could not be decoded.
     """
 
     predictor: Predictor
@@ -50,6 +52,7 @@ class Pipeline:
     encoder: Encoder
     input_config: InputConfig = field(default_factory=InputConfig)
     shape_config: ShapeConfig = field(default_factory=ShapeConfig)
+    address: Address = field(default=lambda job: (job.id, None))
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """All steps for one batch, one after the other."""
@@ -138,11 +141,11 @@ class Pipeline:
         }
 
     def _failed(self, item: Decoded, error: RequestError) -> Outcome:
-        request = item.request
+        name, reply_to = self.address(item.job)
         return Outcome(
             error=error,
-            id=item.job.id if request is None or not request.named else request.id,
-            reply_to=None if request is None else request.reply_to,
+            id=name,
+            reply_to=reply_to,
             meta={"segmenter": dict(self.predictor.segmenter)},
             timing_ms=item.timing_ms,
         )

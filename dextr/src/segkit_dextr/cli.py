@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from segkit import cli
+from segkit import cli, clients
 from segkit_dextr.options import DextrConfig, add_options
+from segkit_dextr.prompt_flags import SENDER
 
 if TYPE_CHECKING:
     from segkit.predictor import Predictor
@@ -32,3 +33,18 @@ MODEL = cli.Model(
 def predict_poll() -> None:
     """`dextr_predict_poll`."""
     sys.exit(cli.predict_poll(MODEL))
+
+
+def predict_redis() -> None:
+    """`dextr_predict_redis`."""
+    sys.exit(cli.predict_redis(MODEL))
+
+
+def test_redis_send() -> None:
+    """`dextr_test_redis_send`."""
+    sys.exit(clients.send(SENDER))
+
+
+def test_redis_recv() -> None:
+    """`dextr_test_redis_recv`."""
+    sys.exit(clients.receive("dextr"))

@@ -24,6 +24,19 @@ class Transport(Protocol):
         """Jobs known to wait beyond those received; 0 where that cannot be told."""
         ...
 
+    @property
+    def oldest_age(self) -> float:
+        """For how many seconds the oldest of these waits; 0 if there is none."""
+        ...
+
+    def check(self) -> None:
+        """Looks whether the source and the target of jobs can be reached.
+
+        Raises:
+            TransportError: they cannot; the text says why.
+        """
+        ...
+
     def receive(self, limit: int, timeout: float) -> Sequence[Job]:
         """At most `limit` jobs, as soon as there are any; an empty list after `timeout` seconds without one.
 

@@ -62,7 +62,7 @@ class FolderTransport:
         self._refused: deque[Job] = deque()
         self._open: set[str] = set()
         self._scan: Scan | None = None
-        self._next_scan = 0.0
+        self._next_scan = self._ready_since = 0.0
         self._drafts = itertools.count()
         self._wake = threading.Event()
         for folder in (config.prediction_out, config.failed, config.prediction_tmp):
@@ -79,6 +79,15 @@ class FolderTransport:
     @property
     def backlog(self) -> int:
         return len(self._ready) + len(self._own) + len(self._refused)
+
+    @property
+    def oldest_age(self) -> float:
+        return time.monotonic() - self._ready_since if self.backlog else 0.0
+
+    def check(self) -> None:
+        for folder in (self._config.prediction_in, self._config.prediction_out):
+            if not folder.is_dir():
+                raise TransportError(f"{folder} is gone")
 
     @property
     def left_over(self) -> tuple[str, ...]:
@@ -164,6 +173,7 @@ class FolderTransport:
             self._own.append(claim)
         self._scan = self._arrivals.scan()
         self._ready.extend(self._scan.ready)
+        self._ready_since = time.monotonic()
         config = self._config
         wait = config.watchdog_check_interval if self._watch is not None else config.poll_wait
         if self._scan.growing or not config.continuous:

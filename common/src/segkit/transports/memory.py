@@ -33,6 +33,14 @@ class MemoryTransport:
     def backlog(self) -> int:
         return len(self._waiting)
 
+    @property
+    def oldest_age(self) -> float:
+        with self._changed:
+            return time.monotonic() - self._waiting[0].received if self._waiting else 0.0
+
+    def check(self) -> None:
+        pass
+
     def put(self, job: Job) -> None:
         """Adds a job to the end of the queue."""
         with self._changed:

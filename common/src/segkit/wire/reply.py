@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import base64
+import binascii
+from io import BytesIO
 from typing import Any
 
-from segkit.errors import RequestError
-from segkit.types import Outcome, Prediction
+import numpy as np
+from PIL import Image
+
+from segkit.errors import BadJson, RequestError
+from segkit.geometry import fill
+from segkit.types import Bytes, Instance, Outcome, Prediction, Region, Request
 from segkit.wire import jsontext
 from segkit.wire.image import encode_mask
+from segkit.wire.prompt import parse_prompt
 
 
 def encode_reply(prediction: Prediction) -> bytes:
@@ -37,3 +44,47 @@ def encode_error(error: RequestError, outcome: Outcome) -> bytes:
     return jsontext.write(
         {"error": {"code": error.code, "message": error.message}, "id": outcome.id, "meta": dict(outcome.meta)}
     )
+
+
+def decode_reply(text: bytes, name: str, image: Bytes | None = None) -> Prediction:
+    """What a client makes of a reply, also of one without `meta.contours`, as older workers send it.
+
+    Args:
+        text: the JSON reply.
+        name: the id that results get if the reply has none.
+        image: (H, W, 3) uint8 RGB that the reply is about, if it is at hand.
+
+    Raises:
+        BadJson: it is not a reply.
+        BadPrompt: the prompt in it is none.
+    """
+    reply = jsontext.read_object(text, "reply")
+    try:
+        with Image.open(BytesIO(base64.b64decode(reply["mask"])), formats=("PNG",)) as png:
+            mask = np.array(png)
+        meta = reply.get("meta", {})
+        rings = [np.array(ring, np.int32).reshape(-1, 2) for ring in reply["contours"]]
+        details = meta.get("contours", [{}] * len(rings))
+        regions: dict[int, list[Region]] = {}
+        for ring, detail in zip(rings, details, strict=True):
+            holes = tuple(np.array(hole, np.int32) for hole in detail.get("holes", ()))
+            regions.setdefault(detail.get("object", 0), []).append(Region(ring, holes))
+    except (KeyError, TypeError, ValueError, OSError, AttributeError, binascii.Error) as error:
+        raise BadJson(f"reply: {type(error).__name__}: {error}; expected mask, contours and meta") from None
+    prompt = meta.get("prompt")
+    prompts = parse_prompt(prompt) if isinstance(prompt, dict) and image is not None else ()
+    canvas = np.zeros((*mask.shape, 3), np.uint8) if image is None else image
+    request = Request(str(reply.get("id", name)), canvas, prompts, prompt)
+    shape = (int(mask.shape[0]), int(mask.shape[1]))
+    parts = [tuple(regions.get(index, ())) for index in range(max(regions, default=-1) + 1)]
+    instances = tuple(Instance(fill(part, shape), label=_label(mask, part)) for part in parts)
+    return Prediction(request, instances, tuple(parts), mask, {k: v for k, v in meta.items() if k != "contours"})
+
+
+def _label(mask: Bytes, regions: tuple[Region, ...]) -> int:
+    """The palette index of an object: that of its first pixel which no later object covers, else 1."""
+    for region in regions:
+        x, y = region.outer[0].tolist()
+        if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x]:
+            return int(mask[y, x])
+    return 1

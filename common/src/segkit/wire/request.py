@@ -25,7 +25,9 @@ def decode_pair(job: Job, config: InputConfig) -> Request:
 def decode_message(job: Job, config: InputConfig) -> Request:
     """A JSON message: `image` in base64, and the prompt beside it (DEXTR) or under `prompt` (SAM)."""
     message = jsontext.read_object(job.body, "message")
-    named, name, reply_to = envelope(message, job.id)
+    for key in ("id", "reply_to"):
+        if not isinstance(message.get(key, ""), str):
+            raise BadJson(f'message: "{key}" is not a string; expected a string or nothing')
     prompt = message.get("prompt")
     if prompt is None:
         prompt = {key: value for key, value in message.items() if key not in ("image", "id", "reply_to")}
@@ -33,7 +35,10 @@ def decode_message(job: Job, config: InputConfig) -> Request:
         raise BadJson('message: "prompt" is not an object in curly braces; expected one')
     prompts = parse_prompt(prompt)
     image, image_meta = decode_image(_image_bytes(message, config), config)
-    return Request(name, image, prompts, prompt, image_meta, named, reply_to)
+    name = message.get("id")
+    return Request(
+        job.id if name is None else name, image, prompts, prompt, image_meta, name is not None, message.get("reply_to")
+    )
 
 
 def decode_bare_image(job: Job, config: InputConfig) -> Request:
@@ -42,16 +47,14 @@ def decode_bare_image(job: Job, config: InputConfig) -> Request:
     return Request(job.id, image, image_meta=image_meta)
 
 
-def envelope(message: dict[str, Any], default: str) -> tuple[bool, str, str | None]:
-    """Whether the requester gave an id, the id (else `default`), and where it wants the answer.
-
-    Raises:
-        BadJson: one of the two is not a string.
-    """
-    for key in ("id", "reply_to"):
-        if not isinstance(message.get(key, ""), str):
-            raise BadJson(f'message: "{key}" is not a string; expected a string or nothing')
-    return "id" in message, message.get("id", default), message.get("reply_to")
+def address(job: Job) -> tuple[str | None, str | None]:
+    """The id and `reply_to` in a JSON message, as far as they can be made out, for the answer that it is wrong."""
+    try:
+        message = jsontext.read_object(job.body, "message")
+    except BadJson:
+        return None, None
+    name, reply_to = message.get("id"), message.get("reply_to")
+    return name if isinstance(name, str) else None, reply_to if isinstance(reply_to, str) else None
 
 
 def _image_bytes(message: dict[str, Any], config: InputConfig) -> bytes:

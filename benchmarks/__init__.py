@@ -1,0 +1,1 @@
+"""Benchmarks: one file per question, each against a named peer in the same run."""

@@ -1,0 +1,132 @@
+"""Jobs from Redis channels, answers to channels: the protocol that existing clients speak.
+
+Channels keep nothing: what is published while nobody listens is gone, and the server cuts off a listener that reads too
+slowly. So a thread does nothing but read. What it cannot keep is answered `overloaded`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from redis.client import PubSub
+
+from segkit.config import RedisConfig
+from segkit.errors import Overloaded, TransportError
+from segkit.transports.byte_queue import ByteQueue
+from segkit.transports.redis_server import PASSING, REFUSED, RedisServer
+from segkit.types import Job, Outcome
+from segkit.wire import jsontext
+from segkit.wire.reply import encode_error
+from segkit.wire.request import address
+
+log = logging.getLogger(__name__)
+
+_LOOK_AROUND = 0.2  # seconds after which the reader looks whether it should stop
+
+
+class PubSubTransport:
+    """Subscribes to --redis_in as a pattern, publishes on --redis_out and --redis_err.
+
+    Args:
+        config: server, channels, how much may wait.
+        stop: set when the command is to end.
+
+    Raises:
+        TransportError: the server refuses.
+    """
+
+    def __init__(self, config: RedisConfig, stop: threading.Event) -> None:
+        self._config, self._stop = config, stop
+        self._server = RedisServer(config, stop)
+        self._queue = ByteQueue(config.redis_queue_bytes)
+        self._refused: deque[Job] = deque()
+        self._names = itertools.count(1)
+        self._failure: TransportError | None = None
+        self._closed = threading.Event()
+        self._reader = threading.Thread(target=self._read, name="redis reader", daemon=True)
+        self._server.insist(self._server.client.ping)
+        self._reader.start()
+
+    @property
+    def exhausted(self) -> bool:
+        return False
+
+    @property
+    def backlog(self) -> int:
+        return len(self._queue)
+
+    @property
+    def oldest_age(self) -> float:
+        return self._queue.oldest_age
+
+    def check(self) -> None:
+        self._server.check()
+
+    def receive(self, limit: int, timeout: float) -> Sequence[Job]:
+        refused = [self._refused.popleft() for _ in range(min(limit, len(self._refused)))]
+        jobs = refused or self._queue.take(limit, timeout)
+        if not jobs and self._failure is not None:
+            raise self._failure
+        return jobs
+
+    def deliver(self, job: Job, outcome: Outcome) -> None:
+        if outcome.error is None:
+            channel, text = self._config.redis_out, outcome.parts["reply"]
+        else:
+            channel, text = self._config.errors_to, encode_error(outcome.error, outcome)
+        target = outcome.reply_to or channel
+        listeners = self._server.insist(lambda: self._server.client.publish(target, text))
+        if not listeners:
+            log.debug("%s: nobody listens on %s", job.id, target)
+
+    def give_back(self, job: Job) -> bool:
+        return False  # a channel takes nothing back: what was received is answered
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._reader.is_alive():
+            self._reader.join()
+        self._server.close()
+
+    def _read(self) -> None:
+        """The reader thread: stays subscribed, puts every message into the queue."""
+        backoff = self._server.backoff()
+        while not self._closed.is_set() and not self._stop.is_set():
+            subscription = self._server.client.pubsub()
+            try:
+                subscription.psubscribe(self._config.redis_in)
+                self._take_messages(subscription, backoff.worked)
+            except REFUSED as error:
+                self._failure = self._server.refusal(error)
+                return
+            except PASSING as error:
+                try:
+                    backoff.failed(error)
+                except TransportError as failure:
+                    self._failure = failure
+                    return
+            finally:
+                subscription.close()
+
+    def _take_messages(self, subscription: PubSub, subscribed: Callable[[], None]) -> None:
+        while not self._closed.is_set() and not self._stop.is_set():
+            message = subscription.get_message(timeout=max(self._config.redis_timeout, _LOOK_AROUND))
+            if message is None:
+                continue
+            if message["type"] == "psubscribe":
+                subscribed()
+            elif message["type"] == "pmessage":
+                self._take(message["data"])
+
+    def _take(self, body: bytes) -> None:
+        job = Job(str(next(self._names)), body)
+        if not self._queue.put(job):
+            waiting = len(self._queue)
+            error = Overloaded(f"{waiting} requests are waiting; send slower or use --redis_mode stream")
+            name, reply_to = address(job)
+            envelope = {"id": name, "reply_to": reply_to}  # all that the answer needs; the image is let go
+            self._refused.append(Job(job.id, jsontext.write(envelope), error=error))

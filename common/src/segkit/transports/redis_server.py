@@ -1,0 +1,115 @@
+"""A Redis server and what happens while it is away."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import redis
+from redis import exceptions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from segkit.config import RedisConfig
+from segkit.errors import GaveUp, TransportError
+from segkit.transports.backoff import Backoff
+
+# What passes by waiting: the server is away, starting, out of memory, or about to become a master.
+PASSING = (
+    exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError, exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError, exceptions.TryAgainError,
+)  # fmt: skip
+# What does not pass, although the first of them counts as an error of the connection.
+REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
+
+_CONNECT_SECONDS = 5.0
+_LAST_TRIES_SECONDS = 5.0
+_READ_SIZE = 1 << 20
+
+Result = TypeVar("Result")
+
+
+class RedisServer:
+    """A client whose commands are tried again until they work.
+
+    Args:
+        config: where the server is.
+        stop: once set, commands are tried for a few more seconds only.
+    """
+
+    def __init__(self, config: RedisConfig, stop: threading.Event) -> None:
+        self.client: Any = connect(config)  # its methods are typed for clients that answer later, too
+        self._config, self._stop = config, stop
+
+    def check(self) -> None:
+        """Asks once whether the server answers.
+
+        Raises:
+            GaveUp: it does not.
+            TransportError: it refuses.
+        """
+        try:
+            self.client.ping()
+        except REFUSED as error:
+            raise self.refusal(error) from None
+        except PASSING as error:
+            raise GaveUp(f"{self._config.server_name}: {error}") from None
+
+    def insist(self, command: Callable[[], Result]) -> Result:
+        """The command's result, tried again while the server is away.
+
+        Raises:
+            GaveUp: it stayed away for longer than --redis_give_up, or for some seconds after `stop`.
+            TransportError: it refuses.
+        """
+        backoff = self.backoff()
+        stopped_at: float | None = None
+        while True:
+            try:
+                result = command()
+            except REFUSED as error:
+                raise self.refusal(error) from None
+            except PASSING as error:
+                if self._stop.is_set():
+                    stopped_at = stopped_at or time.monotonic()
+                    if time.monotonic() - stopped_at > _LAST_TRIES_SECONDS:
+                        raise GaveUp(f"{self._config.server_name}: {error}; stopping without it") from None
+                    time.sleep(0.1)
+                backoff.failed(error)
+            except exceptions.ResponseError as error:
+                raise TransportError(f"{self._config.server_name}: {error}") from None
+            else:
+                backoff.worked()
+                return result
+
+    def backoff(self) -> Backoff:
+        """How long to wait between tries."""
+        return Backoff(self._config.server_name, self._config.redis_give_up, self._stop)
+
+    def refusal(self, error: Exception) -> TransportError:
+        """The server's refusal in words that say what to do."""
+        hint = "check --redis_password, --redis_password_env or the user in --redis_url, and what that user may do"
+        return TransportError(f"{self._config.server_name} refuses: {error}; {hint}")
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self.client.close()
+
+
+def connect(config: RedisConfig) -> redis.Redis:
+    """A client that does not try again by itself; nothing is sent yet."""
+    settings: dict[str, Any] = {
+        "socket_connect_timeout": _CONNECT_SECONDS,
+        "socket_keepalive": True,
+        "socket_read_size": _READ_SIZE,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if config.redis_url is not None:
+        if config.redis_url.startswith("unix://"):
+            del settings["socket_keepalive"]
+        return redis.Redis.from_url(config.redis_url, **settings)
+    return redis.Redis(
+        host=config.redis_host, port=config.redis_port, db=config.redis_db, password=config.password, **settings
+    )

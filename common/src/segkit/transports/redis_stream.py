@@ -1,0 +1,214 @@
+"""Jobs from a Redis Stream, shared by the workers of a consumer group, results into another stream.
+
+An entry stays with the group until it is acknowledged, which happens in one transaction with adding its result. So a
+worker may die at any moment: its entries are claimed by others once they have been idle for --redis_claim_idle. While a
+worker lives it keeps telling the server that it is at work on its entries.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from redis import exceptions
+
+from segkit.config import RedisConfig
+from segkit.errors import BadJson, Internal
+from segkit.transports.redis_server import RedisServer
+from segkit.types import Job, Outcome
+from segkit.wire.reply import encode_error
+
+log = logging.getLogger(__name__)
+
+PAYLOAD = b"data"
+_ABANDONED_MS = 2**31 - 1
+
+Entry = tuple[bytes, dict[bytes, bytes] | None]
+
+
+class StreamTransport:
+    """One consumer of a group on the stream --redis_in.
+
+    Args:
+        config: server, streams, group and limits.
+        stop: set when the command is to end.
+
+    Raises:
+        TransportError: the server refuses, or --redis_in is no stream.
+    """
+
+    def __init__(self, config: RedisConfig, stop: threading.Event) -> None:
+        self._config = config
+        self._server = RedisServer(config, stop)
+        self._redis = self._server.client
+        self._consumer = config.redis_consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._idle_ms = int(1000 * config.redis_claim_idle)
+        self._open: set[bytes] = set()
+        self._claimed: deque[Job] = deque()
+        self._next_claim = 0.0
+        self._cursor: bytes | str = "0-0"
+        self._closed = threading.Event()
+        self._server.insist(self._create_group)
+        self._pulse = threading.Thread(target=self._stay_alive, name="redis pulse", daemon=True)
+        self._pulse.start()
+
+    @property
+    def exhausted(self) -> bool:
+        return False
+
+    @property
+    def backlog(self) -> int:
+        """What the group has not seen yet, as far as the server knows."""
+        lag, _ = self._lag()
+        return lag
+
+    @property
+    def oldest_age(self) -> float:
+        return self._lag()[1]
+
+    def check(self) -> None:
+        self._server.check()
+
+    def receive(self, limit: int, timeout: float) -> Sequence[Job]:
+        return self._server.insist(lambda: self._with_group(limit, timeout))
+
+    def deliver(self, job: Job, outcome: Outcome) -> None:
+        if outcome.error is None:
+            stream, text = self._config.redis_out, outcome.parts["reply"]
+        else:
+            stream, text = self._config.errors_to, encode_error(outcome.error, outcome)
+        self._server.insist(lambda: self._answer(job, outcome.reply_to or stream, text))
+        self._open.discard(job.receipt)
+
+    def give_back(self, job: Job) -> bool:
+        """Makes the entry so idle that the next worker to look takes it."""
+        self._claim_again([job.receipt], _ABANDONED_MS)
+        self._open.discard(job.receipt)
+        return True
+
+    def close(self) -> None:
+        self._closed.set()
+        self._pulse.join()
+        try:
+            pending = self._redis.xpending_range(self._in, self._group, "-", "+", 1, self._consumer)
+            if not pending:
+                self._redis.xgroup_delconsumer(self._in, self._group, self._consumer)
+        except exceptions.RedisError as error:
+            log.debug("consumer %s stays: %s", self._consumer, error)
+        self._server.close()
+
+    @property
+    def _in(self) -> str:
+        return self._config.redis_in
+
+    @property
+    def _group(self) -> str:
+        return self._config.redis_group
+
+    def _create_group(self) -> None:
+        """Also what was added before the first worker came is work."""
+        try:
+            self._redis.xgroup_create(self._in, self._group, "0", mkstream=True)
+        except exceptions.ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    def _with_group(self, limit: int, timeout: float) -> list[Job]:
+        try:
+            return self._receive(limit, timeout)
+        except exceptions.ResponseError as error:
+            # The stream was deleted, or the server lost its data.
+            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
+                raise
+            self._create_group()
+            return []
+
+    def _receive(self, limit: int, timeout: float) -> list[Job]:
+        if time.monotonic() >= self._next_claim:
+            self._next_claim = time.monotonic() + self._config.redis_claim_idle / 3
+            self._claim_from_the_dead()
+        if self._claimed:
+            return [self._opened(self._claimed.popleft()) for _ in range(min(limit, len(self._claimed)))]
+        block = max(1, int(1000 * timeout))
+        answer = self._redis.xreadgroup(self._group, self._consumer, {self._in: ">"}, count=limit, block=block)
+        entries: list[Entry] = [entry for _, found in answer or () for entry in found]
+        return [self._opened(_job(entry)) for entry in entries]
+
+    def _opened(self, job: Job) -> Job:
+        self._open.add(job.receipt)
+        return job
+
+    def _claim_again(self, entries: Sequence[bytes], idle_ms: int) -> None:
+        """Says when this worker last touched its entries; does not count as a delivery."""
+        if entries:
+            self._redis.xclaim(self._in, self._group, self._consumer, 0, list(entries), idle=idle_ms, justid=True)
+
+    def _lag(self) -> tuple[int, float]:
+        """How many entries wait to be delivered, and for how many seconds the first of them; zeros if unknown."""
+        try:
+            for group in self._redis.xinfo_groups(self._in):
+                if group["name"] == self._group.encode():
+                    first = self._redis.xrange(self._in, b"(" + group["last-delivered-id"], "+", 1)
+                    age = time.time() - int(first[0][0].partition(b"-")[0]) / 1000 if first else 0.0
+                    return group.get("lag") or 0, max(0.0, age)
+        except exceptions.RedisError as error:
+            log.debug("no lag: %s", error)
+        return 0, 0.0
+
+    def _stay_alive(self) -> None:
+        """The pulse thread: as long as this process lives, nobody takes its entries for abandoned."""
+        while not self._closed.wait(self._config.redis_claim_idle / 3):
+            try:
+                self._claim_again(list(self._open), 0)
+            except exceptions.RedisError as error:  # the next beat may get through
+                log.debug("no pulse: %s", error)
+
+    def _claim_from_the_dead(self) -> None:
+        answer: Any = self._redis.xautoclaim(
+            self._in, self._group, self._consumer, self._idle_ms, self._cursor, count=16
+        )
+        self._cursor, entries = answer[0], answer[1]
+        for entry in entries:
+            if entry[0] in self._open:
+                continue
+            states = self._redis.xpending_range(self._in, self._group, entry[0], entry[0], 1)
+            deliveries = states[0]["times_delivered"] if states else 1
+            log.warning("entry %s: taken over, delivery %d", entry[0].decode(), deliveries)
+            if deliveries > self._config.redis_max_deliveries:
+                self._bury(entry, deliveries)
+            else:
+                self._claimed.append(_job(entry))
+        if self._cursor != b"0-0":
+            self._next_claim = 0.0  # there are more
+
+    def _bury(self, entry: Entry, deliveries: int) -> None:
+        """Keeps an entry that ended several workers away from the others; its requester gets an error."""
+        log.error("entry %s: ended %d workers, moved to %s_dead", entry[0].decode(), deliveries - 1, self._in)
+        self._redis.xadd(
+            f"{self._in}_dead", entry[1] or {PAYLOAD: b""}, maxlen=self._config.redis_maxlen, approximate=True
+        )
+        error = Internal(f"given up after {deliveries - 1} tries (--redis_max_deliveries): the workers ended with it")
+        job = _job(entry)
+        self._claimed.append(Job(job.id, job.body, error=error, receipt=job.receipt))
+
+    def _answer(self, job: Job, stream: str, text: bytes) -> None:
+        with self._redis.pipeline(transaction=True) as transaction:
+            transaction.xadd(stream, {PAYLOAD: text}, maxlen=self._config.redis_maxlen, approximate=True)
+            transaction.xack(self._in, self._group, job.receipt)
+            transaction.xdel(self._in, job.receipt)
+            transaction.execute()
+
+
+def _job(entry: Entry) -> Job:
+    name, fields = entry
+    if fields is None or PAYLOAD not in fields:
+        error = BadJson('entry: has no field "data"; expected the request in it')
+        return Job(name.decode(), error=error, receipt=name)
+    return Job(name.decode(), fields[PAYLOAD], receipt=name)

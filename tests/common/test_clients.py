@@ -1,0 +1,150 @@
+"""The two test clients as real commands, with a real worker between them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from redis_process import SERVER, RedisProcess, wait_until
+from samples import PROMPT, encoded
+
+pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
+
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+POINTS = ["-P", "8,4", "4.0,8", "12,8.5", "8,12"]
+
+
+@pytest.fixture
+def server(tmp_path):
+    process = RedisProcess(tmp_path)
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "image.png"
+    path.write_bytes(encoded())
+    return path
+
+
+def send(server, image, *flags):
+    command = [SCRIPTS / "dextr_test_redis_send", "-p", str(server.port), "-c", "requests", "-I", str(image), *flags]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def start_receiving(server, folder, *flags):
+    command = [SCRIPTS / "dextr_test_redis_recv", "-p", str(server.port), "-c", "results", "-o", str(folder)]
+    return subprocess.Popen([*command, "-f", "got", *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def listening(server, patterns):
+    client = server.client()
+    wait_until(lambda: client.pubsub_numpat() >= patterns)
+    client.close()
+
+
+def test_there_and_back_over_channels(server, image, tmp_path):
+    with (
+        server.worker(),
+        start_receiving(server, tmp_path / "out", "--count", "1", "--overlay", str(image)) as receiver,
+    ):
+        listening(server, 3)
+        assert send(server, image, *POINTS, "--label", "5", "--id", "mine").returncode == 0
+        said, _ = receiver.communicate(timeout=30)
+    assert receiver.returncode == 0
+    assert [Path(line).name for line in said.split()] == ["got.png", "got.json", "got-overlay.png"]
+    with Image.open(tmp_path / "out" / "got.png") as mask:
+        assert (mask.mode, np.array(mask).max()) == ("P", 5)
+    opex = json.loads((tmp_path / "out" / "got.json").read_bytes())
+    assert opex["id"] == "mine"
+    assert opex["objects"][0]["bbox"] == {"left": 4, "top": 4, "right": 12, "bottom": 12}
+    assert json.loads(opex["meta"]["prompt"])["points"][1] == [4.0, 8.0]
+    with Image.open(tmp_path / "out" / "got-overlay.png") as overlay:
+        assert overlay.size == (24, 16)
+
+
+def test_there_and_back_over_streams(server, image, tmp_path):
+    prompt = tmp_path / "prompt.json"
+    prompt.write_bytes(json.dumps({"objects": [json.loads(PROMPT)] * 2}).encode())
+    assert send(server, image, "--prompt", str(prompt), "--stream", "--count", "3").returncode == 0
+    flags = ["--stream", "--count", "3", "--timeout", "30"]
+    with server.worker("--redis_mode", "stream"), start_receiving(server, tmp_path / "out", *flags) as receiver:
+        said, _ = receiver.communicate(timeout=60)
+    assert receiver.returncode == 0
+    assert len(said.split()) == 6
+    opex = json.loads((tmp_path / "out" / "got.json").read_bytes())
+    assert [entry["meta"]["object"] for entry in opex["objects"]] == ["0", "1"]
+
+
+def test_an_error_is_written_and_told(server, image, tmp_path):
+    with server.worker(), start_receiving(server, tmp_path / "out", "--count", "1") as receiver:
+        listening(server, 3)
+        send(server, image, *POINTS, "--label", "66")
+        _, said = receiver.communicate(timeout=30)
+    assert receiver.returncode == 3
+    assert "internal" in said
+    assert json.loads((tmp_path / "out" / "got.error.json").read_bytes())["error"]["code"] == "internal"
+
+
+def test_nobody_listens(server, image):
+    result = send(server, image, *POINTS)
+    assert result.returncode == 3
+    assert "nobody listens on requests" in result.stderr
+
+
+def test_nothing_comes(server, tmp_path):
+    with start_receiving(server, tmp_path / "out", "--timeout", "0.3") as receiver:
+        _, said = receiver.communicate(timeout=20)
+    assert receiver.returncode == 4
+    assert "no answer for 0.3 s" in said
+
+
+def test_no_server(server, image):
+    server.stop()
+    result = send(server, image, *POINTS)
+    assert result.returncode == 4
+    assert f"Redis at localhost:{server.port}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["-P", "1,2", "3,4", "5,6", "seven"], "'seven' is no point"),
+        (["-P", "1,2", "3,4", "5,6"], "-P"),
+        (["--prompt", "nowhere.json"], "nowhere.json"),
+        ([], "--prompt"),
+        ([*POINTS, "-I", "nowhere.jpg"], "nowhere.jpg"),
+    ],
+)
+def test_wrong_usage(server, image, flags, words):
+    result = send(server, image, *flags)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_replies_of_older_workers_are_understood(server, tmp_path):
+    """They have no meta.contours, and line breaks in the mask."""
+    client = server.client()
+    with start_receiving(server, tmp_path / "out", "--count", "1") as receiver:
+        listening(server, 2)
+        text = base64.encodebytes(encoded(Image.new("P", (24, 16), 1))).decode()
+        reply = {
+            "mask": text,
+            "contours": [[[0, 0], [23, 0], [23, 15], [0, 15]]],
+            "meta": {"segmenter": {"type": "dextr"}},
+        }
+        client.publish("results", json.dumps(reply))
+        receiver.communicate(timeout=30)
+    client.close()
+    assert receiver.returncode == 0
+    opex = json.loads((tmp_path / "out" / "got.json").read_bytes())
+    assert opex["objects"][0]["polygon"]["points"] == [[0, 0], [23, 0], [23, 15], [0, 15]]

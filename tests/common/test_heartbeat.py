@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from workplace import WORKER
+
+from segkit import heartbeat
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(heartbeat, "folder", lambda: tmp_path / "beats")
+    monkeypatch.setattr(heartbeat, "_INTERVAL", 0.02)
+    return tmp_path / "beats"
+
+
+def wait_for(text):
+    deadline = time.monotonic() + 5
+    while text not in heartbeat.check("worker") or (not text and heartbeat.check("worker")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_nobody_is_there():
+    assert heartbeat.check("worker") == "no worker is running"
+
+
+def test_a_worker_is_well_and_then_gone():
+    with heartbeat.Heartbeat("worker", lambda: None):
+        wait_for("")
+    assert heartbeat.check("worker") == "no worker is running"
+
+
+def test_a_server_that_does_not_answer_is_named():
+    answers = []
+
+    def probe():
+        if not answers:
+            raise ConnectionError("refused")
+
+    with heartbeat.Heartbeat("worker", probe):
+        wait_for("refused")
+        answers.append(True)
+        wait_for("")
+
+
+def test_a_worker_that_hangs_is_found(folder):
+    with heartbeat.Heartbeat("worker", lambda: None):
+        wait_for("")
+    folder.mkdir(exist_ok=True)
+    path = folder / f"worker-{os.getpid()}.json"
+    path.write_text('{"problem": ""}')
+    os.utime(path, (1, 1))
+    assert "no sign of life" in heartbeat.check("worker")
+
+
+def test_the_dead_are_cleared_away(folder):
+    folder.mkdir()
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    (folder / f"worker-{process.pid}.json").write_text('{"problem": ""}')
+    assert heartbeat.check("worker") == "no worker is running"
+    assert list(folder.iterdir()) == []
+
+
+def test_the_flag_needs_no_other_flags(tmp_path):
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, str(WORKER)]
+    result = subprocess.run([*command, "--check"], capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 1
+    assert "no bright_predict_poll is running" in result.stderr
+    (tmp_path / "in").mkdir()
+    folders = ["--prediction_in", str(tmp_path / "in"), "--prediction_out", str(tmp_path / "out")]
+    with subprocess.Popen([*command, *folders, "--continuous", "--quiet"], env=environment) as worker:
+        deadline = time.monotonic() + 20
+        while subprocess.run([*command, "--check"], capture_output=True, env=environment, check=False).returncode:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        worker.terminate()
+        assert worker.wait(10) == 0

@@ -1,0 +1,192 @@
+"""Redis Streams: several workers share the work, and nothing is lost when they die."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+from redis_process import SERVER, RedisProcess, entries, heavy_message, mask_of, message, wait_until
+
+pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
+
+STREAM = ["--redis_mode", "stream", "--redis_claim_idle", "1"]
+
+
+@pytest.fixture
+def server(tmp_path):
+    process = RedisProcess(tmp_path, "--appendonly", "yes")
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def client(server):
+    client = server.client()
+    yield client
+    client.close()
+
+
+def end(*workers):
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+    for worker in workers:
+        _, said = worker.communicate(timeout=30)
+        assert worker.returncode == 0, said
+        assert "Traceback" not in said
+
+
+def results(client, number, timeout=60.0):
+    """The answers by id, once there are so many of them."""
+    wait_until(lambda: client.xlen("results") + client.xlen("results_errors") >= number, timeout)
+    found = {}
+    for answer in [*entries(client, "results"), *entries(client, "results_errors")]:
+        found.setdefault(answer["id"], []).append(answer)
+    return found
+
+
+def test_entries_become_results_and_are_gone(server, client):
+    for index in range(20):  # before there is any worker
+        client.xadd("requests", {"data": message(id=str(index), label=1 + index % 9)})
+    client.xadd("requests", {"data": message(b"no image", id="bad")})
+    client.xadd("requests", {"something": "else"})
+    with server.worker(*STREAM) as worker:
+        found = results(client, 22)
+        end(worker)
+    for index in range(20):
+        (answer,) = found[str(index)]
+        assert mask_of(answer).max() == 1 + index % 9
+    assert found["bad"][0]["error"]["code"] == "bad_image"
+    assert found[None][0]["error"]["code"] == "bad_json"
+    assert client.xlen("requests") == 0
+    assert client.xpending("requests", "segkit")["pending"] == 0
+
+
+def test_answers_go_where_they_are_wanted(server, client):
+    client.xadd("requests", {"data": message(id="a", reply_to="private")})
+    with server.worker(*STREAM) as worker:
+        wait_until(lambda: client.xlen("private") == 1)
+        end(worker)
+    assert client.xlen("results") == 0
+
+
+def test_500_large_requests(server, client):
+    text = heavy_message(1_300_000)
+    with server.worker(*STREAM, "--batch_size", "8", "--quiet") as worker:
+        for index in range(500):
+            client.xadd("requests", {"data": text[:-1] + f', "id": "{index}"}}'.encode()})
+        found = results(client, 500, 100)
+        end(worker)
+    assert len(found) == 500
+
+
+def test_workers_die_and_nothing_is_lost(server, client):
+    for index in range(300):
+        client.xadd("requests", {"data": message(id=str(index), label=1 + index % 9)})
+    workers = [server.start_worker(*STREAM, "--quiet", seconds=0.02) for _ in range(3)]
+    for _ in range(4):
+        time.sleep(0.8)
+        victim = workers.pop(0)
+        victim.kill()
+        victim.communicate()
+        workers.append(server.start_worker(*STREAM, "--quiet", seconds=0.02))
+    wait_until(lambda: client.xlen("requests") == 0, 60)
+    end(*workers)
+    found = results(client, 300)
+    assert set(found) == {str(index) for index in range(300)}
+    for name, answers in found.items():
+        for answer in answers:
+            assert mask_of(answer).max() == 1 + int(name) % 9
+    print("duplicates:", sum(len(answers) - 1 for answers in found.values()))
+
+
+def test_a_long_job_is_not_taken_from_a_living_worker(server, client):
+    client.xgroup_create("requests", "segkit", "0", mkstream=True)
+    client.xadd("requests", {"data": message(id="long")})
+    with server.worker(*STREAM, seconds=4) as one:
+        wait_until(lambda: client.xpending("requests", "segkit")["pending"] == 1)
+        with server.worker(*STREAM, seconds=0) as two:
+            found = results(client, 1)
+            end(one, two)
+    assert [len(answers) for answers in found.values()] == [1]
+
+
+def test_what_ends_every_worker_is_put_aside(server, client):
+    client.xgroup_create("requests", "segkit", "0", mkstream=True)
+    client.xadd("requests", {"data": message(id="deadly")})
+    for index in range(3):  # workers that died with it
+        if index == 0:
+            client.xreadgroup("segkit", f"dead{index}", {"requests": ">"})
+        else:
+            entry = client.xpending_range("requests", "segkit", "-", "+", 1)[0]["message_id"]
+            client.xclaim("requests", "segkit", f"dead{index}", 0, [entry])
+    client.xadd("requests", {"data": message(id="harmless")})
+    with server.worker(*STREAM, "--redis_max_deliveries", "3") as worker:
+        found = results(client, 2)
+        end(worker)
+    assert found["deadly"][0]["error"]["code"] == "internal"
+    assert "error" not in found["harmless"][0]
+    ((_, fields),) = client.xrange("requests_dead")
+    assert json.loads(fields[b"data"])["id"] == "deadly"
+    assert client.xlen("requests") == 0
+
+
+def test_a_stopped_worker_leaves_its_entries_to_others_at_once(server, client):
+    for index in range(6):
+        client.xadd("requests", {"data": message(id=str(index))})
+    slow = ["--redis_mode", "stream", "--redis_claim_idle", "3600"]
+    with server.worker(*slow, seconds=0.5) as one:
+        wait_until(lambda: client.xlen("results") >= 1)
+        end(one)
+    assert client.xlen("requests") > 0
+    with server.worker(*slow) as two:
+        found = results(client, 6, 20)
+        end(two)
+    assert {len(answers) for answers in found.values()} == {1}
+
+
+def test_the_server_is_restarted(server, client):
+    with server.worker(*STREAM, seconds=0.05) as worker:
+        for index in range(20):
+            client.xadd("requests", {"data": message(id=str(index))})
+        wait_until(lambda: client.xlen("results") >= 3)
+        server.stop()
+        server.start()
+        found = results(server.client(), 20)
+        end(worker)
+    assert set(found) == {str(index) for index in range(20)}
+
+
+def test_a_full_server_is_waited_for(server, client):
+    with server.worker(*STREAM) as worker:
+        client.xadd("requests", {"data": message(id="a")})
+        results(client, 1)
+        used = client.info("memory")["used_memory"]
+        client.xadd("requests", {"data": message(id="b")})
+        client.config_set("maxmemory", used // 2)
+        time.sleep(1)
+        client.config_set("maxmemory", 0)
+        client.xadd("requests", {"data": message(id="c")})
+        assert set(results(client, 3)) == {"a", "b", "c"}
+        end(worker)
+
+
+def test_a_deleted_stream_is_made_again(server, client):
+    with server.worker(*STREAM) as worker:
+        client.xadd("requests", {"data": message(id="a")})
+        results(client, 1)
+        client.delete("requests")
+        time.sleep(0.5)
+        client.xadd("requests", {"data": message(id="b")})
+        assert set(results(client, 2)) == {"a", "b"}
+        end(worker)
+
+
+def test_results_are_trimmed(server, client):
+    with server.worker(*STREAM, "--redis_maxlen", "100", "--quiet", "--batch_size", "8") as worker:
+        for index in range(400):
+            client.xadd("requests", {"data": message(id=str(index))})
+        wait_until(lambda: client.xlen("requests") == 0, 60)
+        end(worker)
+    assert 100 <= client.xlen("results") < 300
