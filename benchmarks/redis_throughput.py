@@ -2,8 +2,8 @@
 
 The same requests go through the same server, eight at a time, so that the peer loses none. Times are per request;
 agreement is the IoU of the masks in the first answers of both. The note has the latencies, and for streams, which the
-peer does not have, the peer's time is that of its channels. `bare loop` is no worker at all: one thread that decodes the
-messages and encodes the answers, without Redis.
+peer does not have, the peer's time is that of its channels. `bare loop` is no worker at all: one thread that decodes
+the messages and encodes the answers, without Redis.
 """
 
 from __future__ import annotations
@@ -102,10 +102,8 @@ def measure(client: redis.Redis, name: str, text: bytes, count: int) -> Measured
     subscription = client.pubsub(ignore_subscribe_messages=True)
     subscription.subscribe(f"{name}.out")
     subscription.get_message(timeout=1)
-    last = "$" if stream else ""
-    if stream:
-        client.delete(f"{name}.out")
-        last = "0"
+    client.delete(f"{name}.out")
+    last: str | bytes = "0"
     sent: list[float] = []
     latencies: list[float] = []
     reply = b""
@@ -119,9 +117,9 @@ def measure(client: redis.Redis, name: str, text: bytes, count: int) -> Measured
                 client.publish(f"{name}.in", text)
         if stream:
             for _, entries in client.xread({f"{name}.out": last}, block=5000):
-                for last, fields in entries:
-                    latencies.append(time.perf_counter() - sent[len(latencies)])
-                    reply = fields[b"data"]
+                last = entries[-1][0]
+                latencies += [time.perf_counter() - moment for moment in sent[len(latencies) :][: len(entries)]]
+                reply = entries[-1][1][b"data"]
         else:
             message = subscription.get_message(timeout=5)
             if message is not None:

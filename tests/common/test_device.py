@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from segkit.device import PRECISIONS, keep_freed_memory, select_device, select_precision
+from segkit.config import PRECISIONS
+from segkit.device import keep_freed_memory, select_device, select_precision
 from segkit.errors import DeviceError
 
 

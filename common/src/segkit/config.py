@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from segkit.errors import ConfigError
 
 MEBIBYTE = 1024 * 1024
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 class Config(Protocol):

@@ -6,12 +6,14 @@ import ctypes
 import logging
 import sys
 from pathlib import Path
+from typing import Literal, TypeAlias, cast, get_args
 
 from segkit.errors import DeviceError
 
 log = logging.getLogger(__name__)
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
+
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from malloc.h of glibc
 
 
@@ -33,17 +35,19 @@ def select_device(name: str) -> str:
     return name
 
 
-def select_precision(name: str, device: str) -> str:
+def select_precision(name: str, device: str) -> Precision:
     """`fp32`, `bf16` or `fp16`: the name itself, or for `auto` bf16 where the hardware computes in it, else fp32.
 
     Raises:
-        DeviceError: fp16 on a CPU, which torch does not compute fast or completely.
+        DeviceError: an unknown name, or fp16 on a CPU, which torch does not compute fast or completely.
     """
     if name == "fp16" and device == "cpu":
         raise DeviceError("--precision fp16: not for the CPU; expected auto, fp32 or bf16")
-    if name != "auto":
-        return name
-    return "bf16" if _has_bf16(device) else "fp32"
+    if name == "auto":
+        return "bf16" if _has_bf16(device) else "fp32"
+    if name not in get_args(Precision):
+        raise DeviceError(f"--precision {name}: unknown; expected auto, {', '.join(get_args(Precision))}")
+    return cast("Precision", name)
 
 
 def keep_freed_memory() -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from segkit import __version__
 from segkit.config import (
+    PRECISIONS,
     FolderConfig,
     InputConfig,
     LogConfig,
@@ -68,9 +69,8 @@ def add_model_options(
     options = Options(parser, "model", config)
     add_own(options)
     options.value("device", str, "DEVICE", "auto (the first GPU, else the CPU), cpu, cuda:0, ...")
-    precisions = ("auto", "fp32", "bf16", "fp16")
     options.value(
-        "precision", str, "|".join(precisions), "auto is bf16 where the hardware has it, else fp32", precisions
+        "precision", str, "|".join(PRECISIONS), "auto is bf16 where the hardware has it, else fp32", PRECISIONS
     )
     options.switch("compile", "compile the network first: slow start, then faster")
 

@@ -1,0 +1,23 @@
+"""The transforms under the names of the original; `sample` says what they work on."""
+
+from __future__ import annotations
+
+from dextr.data_pipeline.evaluation_transforms import (
+    DextrCropWithHeatmapTransform,
+    DextrFindExtremesTransform,
+    crop_with_heatmap,
+    paste_mask_into_image,
+)
+from dextr.data_pipeline.tensor_transforms import DextrNetworkInput, DextrNormalize, DextrToTensor
+from dextr.data_pipeline.training_transform import DextrTrainingTransform
+
+__all__ = [
+    "DextrCropWithHeatmapTransform",
+    "DextrFindExtremesTransform",
+    "DextrNetworkInput",
+    "DextrNormalize",
+    "DextrToTensor",
+    "DextrTrainingTransform",
+    "crop_with_heatmap",
+    "paste_mask_into_image",
+]

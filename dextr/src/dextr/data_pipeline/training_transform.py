@@ -1,0 +1,134 @@
+"""Augmentation of a training sample."""
+
+from __future__ import annotations
+
+from math import radians
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dextr.data_pipeline import affine
+from dextr.data_pipeline.affine import Matrices, cat_nx2x3, scale_matrices, transform_points, translation_matrices
+from dextr.data_pipeline.extreme_points import points_in_mask, points_in_outline
+from dextr.data_pipeline.random_state import TransformRandom
+from dextr.data_pipeline.sample import Sample, Size, outline_of
+from dextr.data_pipeline.warp import warp_bilinear, warp_nearest
+from dextr.heatmap import gaussian_heatmap
+
+PointsXY = NDArray[np.float64]
+
+
+class DextrTrainingTransform:
+    """Flip, rotate, pick noisy extreme points, and crop as these points say.
+
+    Takes `input`, `target_mask`, `target_mask_outline`. Gives `input` (RGB) and `target_mask` (L) of the target's
+    size, and `heatmap`: float32, the maximum of the points' Gaussians. The mask stays soft: it is not thresholded after
+    the warp. An object too thin to survive the warp gets its points from its outline.
+
+    Args:
+        target_size_yx: height and width of the network's input.
+        padding: distance in pixels of the target between the box of the extreme points and the border.
+        extreme_range: how far, in pixels of the target, a point may be from the end of the object that it marks.
+        noise_std: standard deviation of the Gaussian noise on the points, in pixels of the target.
+        blob_sigma: standard deviation of the heat map's Gaussians, in pixels of the target.
+        hflip: mirror half of the samples. The original does so whatever is said here; here False is honoured, and
+            costs the same draws, so that seeds keep their meaning.
+        rot_range: the angle is uniform in ±rot_range, in radians.
+        fix_box_to_extreme: True: the box of the noisy points defines the crop, as in inference. False: the box of the
+            object does.
+        rng: source of randomness of the main process; see `TransformRandom`.
+    """
+
+    def __init__(
+        self,
+        target_size_yx: Size,
+        padding: int,
+        extreme_range: int,
+        noise_std: float = 1.0,
+        blob_sigma: float = 10.0,
+        hflip: bool = True,
+        rot_range: float = radians(20),
+        fix_box_to_extreme: bool = True,
+        rng: np.random.RandomState | None = None,
+    ) -> None:
+        if padding < 0 or 2 * padding >= min(target_size_yx):
+            raise ValueError(f"a padding of {padding} does not fit into a target of {target_size_yx} (height, width)")
+        self.target_size_yx = target_size_yx
+        self.padding = padding
+        self.extreme_range = extreme_range
+        self.noise_std = noise_std
+        self.blob_sigma = blob_sigma
+        self.hflip = hflip
+        self.rot_range = rot_range
+        self.fix_box_to_extreme = fix_box_to_extreme
+        self._random = TransformRandom(rng)
+        self._target_xy = np.array(target_size_yx[::-1], dtype=np.float64)
+
+    @property
+    def rng(self) -> np.random.RandomState:
+        """The random state of this process."""
+        return self._random.state
+
+    def __call__(self, sample: Sample) -> Sample:
+        """The augmented sample.
+
+        Raises:
+            ValueError: image and mask differ in size, or the mask has no outline.
+        """
+        outline_xy = outline_of(sample)[:, ::-1].astype(np.float64) + 0.5
+        image, mask, rng = sample["input"], sample["target_mask"], self.rng
+        turn = self._draw_rotation_and_flip((image.height, image.width), rng)
+        corners = transform_points(cat_nx2x3(*turn)[0], outline_xy)
+        low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+        extent = np.maximum(high - low, 1.0)
+        if self.fix_box_to_extreme:
+            to_box = _box_to_target(low, self._target_xy / extent, 0, *turn)
+            picks = self._pick(warp_nearest(mask, to_box, self.target_size_yx), to_box, outline_xy, rng)
+            points, to_target = self._crop_at_points(picks, to_box)
+            warped, target_mask = warp_bilinear(image, mask, to_target, self.target_size_yx)
+        else:
+            to_target = _box_to_target(low, self._inner_xy / extent, self.padding, *turn)
+            warped, target_mask = warp_bilinear(image, mask, to_target, self.target_size_yx)
+            points = self._pick(target_mask, to_target, outline_xy, rng)
+        return {
+            "input": Image.fromarray(warped),
+            "target_mask": Image.fromarray(target_mask),
+            "heatmap": gaussian_heatmap(points[:, ::-1], self.target_size_yx, self.blob_sigma, combine="max"),
+        }
+
+    @property
+    def _inner_xy(self) -> PointsXY:
+        """Width and height of the target within its padding."""
+        return self._target_xy - 2 * self.padding
+
+    def _draw_rotation_and_flip(self, image_hw: Size, rng: np.random.RandomState) -> tuple[Matrices, Matrices]:
+        # Three draws, as in the original, which discards the flips of y and of the diagonal.
+        flips = rng.binomial(1, 0.5, size=(1, 3)) * [[self.hflip, False, False]]
+        theta = rng.uniform(-self.rot_range, self.rot_range, size=(1,))
+        return affine.rotation_matrices(theta), affine.flip_xyd_matrices(flips, image_hw)
+
+    def _pick(
+        self, warped: NDArray[np.uint8], matrix: Matrices, outline_xy: PointsXY, rng: np.random.RandomState
+    ) -> PointsXY:
+        """Four noisy extreme points of the warped mask: (4, 2), rows (x, y), pixels of the target."""
+        picks = points_in_mask(warped > 127, self.extreme_range, rng)
+        if picks is None:
+            outline_yx = np.floor(transform_points(matrix[0], outline_xy))[:, ::-1].astype(np.int64)
+            picks = points_in_outline(outline_yx, self.extreme_range, rng)
+        return (picks + rng.normal(size=(4, 2)) * self.noise_std)[:, ::-1]
+
+    def _crop_at_points(self, picks: PointsXY, to_box: Matrices) -> tuple[PointsXY, Matrices]:
+        """The points in the target, and the matrix that puts their box inside the padding."""
+        low = picks.min(axis=0)
+        scale = self._inner_xy / np.maximum(picks.max(axis=0) - low, 1.0)
+        return (picks - low) * scale + self.padding, _box_to_target(low, scale, self.padding, to_box)
+
+
+def _box_to_target(low: PointsXY, scale: PointsXY, padding: int, *first: Matrices) -> Matrices:
+    """The matrices `first`, and then the one that takes `low` to the corner of the padding and scales: (1, 2, 3).
+
+    In float32 the order of the products matters: it is the original's, from the left.
+    """
+    corner = translation_matrices([[padding, padding]])
+    return cat_nx2x3(corner, scale_matrices([scale]), translation_matrices([-low]), *first)

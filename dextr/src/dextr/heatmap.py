@@ -1,0 +1,41 @@
+"""Extreme points as a heat map: the network's fourth input channel."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def gaussian_heatmap(
+    points: NDArray[np.float64],
+    size_yx: tuple[int, int],
+    sigma: float,
+    combine: Literal["sum", "max"] = "sum",
+) -> NDArray[np.float32]:
+    """One Gaussian of height 1 per point.
+
+    Args:
+        points: (K, 2) rows [y, x] in pixels of the map; they may lie outside it.
+        size_yx: height and width of the map.
+        sigma: standard deviation in pixels.
+        combine: how Gaussians meet. The original adds them in inference, so values above 1 occur where points are
+            close, and takes their maximum in training.
+
+    Returns:
+        float32 (h, w), sampled at integer coordinates.
+    """
+    rows, columns = (_gaussians(points[:, axis], size_yx[axis], sigma) for axis in (0, 1))
+    if combine == "sum":
+        return rows.T @ columns
+    heatmap = np.zeros(size_yx, dtype=np.float32)
+    for row, column in zip(rows, columns, strict=True):
+        np.maximum(heatmap, np.outer(row, column), out=heatmap)
+    return heatmap
+
+
+def _gaussians(centres: NDArray[np.float64], length: int, sigma: float) -> NDArray[np.float32]:
+    # A Gaussian of two dimensions is the product of two of one: only (K, h) and (K, w) exponentials are needed.
+    offset = np.arange(length) - centres[:, None]
+    return np.exp(-(offset**2) / (2 * sigma**2)).astype(np.float32)

@@ -1,0 +1,136 @@
+"""The numbers of the original, from the first random draw to the fourth step of the optimiser."""
+
+from __future__ import annotations
+
+import gzip
+from math import radians
+
+import numpy as np
+import pytest
+import torch
+
+from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
+from dextr.data_pipeline.dextr_transforms import (
+    DextrCropWithHeatmapTransform,
+    DextrFindExtremesTransform,
+    DextrNetworkInput,
+    DextrNormalize,
+    DextrToTensor,
+    DextrTrainingTransform,
+)
+from dextr.lr_schedules import make_lr_scheduler
+from dextr.model import DextrModel
+from dextr.optimizers import make_optimizer, parameter_groups
+from dextr.trainer import Trainer
+
+
+def training_transform(case, seed):
+    """The transform as the original really worked: it flipped, although it was told not to."""
+    return DextrTrainingTransform(
+        tuple(case["target_size_yx"]),
+        case["padding"],
+        case["extreme_range"],
+        case["noise_std"],
+        case["blob_sigma"],
+        True,
+        radians(case["rot_range_degrees"]),
+        case.get("fix_box_to_extreme", True),
+        np.random.RandomState(seed),
+    )
+
+
+def assert_same_bytes(image, expected):
+    difference = np.abs(np.asarray(image).astype(int) - expected)
+    assert difference.max() <= 1
+    assert np.count_nonzero(difference) < 0.0005 * difference.size
+
+
+@pytest.mark.parametrize("name", ["t01", "t02", "t03", "t04", "t05", "t06"])
+def test_training_transform(original, name):
+    case = next(case for case in original.described["transforms"] if case["id"] == name)
+    sample = training_transform(case, case["seed"])(original.sample(case["image"], case["mask"]))
+    assert set(sample) == {"input", "target_mask", "heatmap"}
+    assert (sample["input"].mode, sample["target_mask"].mode) == ("RGB", "L")
+    assert_same_bytes(sample["input"], original.arrays[f"{name}.input"])
+    assert_same_bytes(sample["target_mask"], original.arrays[f"{name}.target_mask"])
+    np.testing.assert_allclose(sample["heatmap"], original.arrays[f"{name}.heatmap"], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["e01", "e02", "e03"])
+def test_evaluation_transforms(original, name):
+    case = next(case for case in original.described["extremes"] if case["id"] == name)
+    size = tuple(case["target_size_yx"])
+    find = DextrFindExtremesTransform(size, case["extreme_range"], np.random.RandomState(case["seed"]))
+    found = find(original.sample(case["image"], case["mask"]))
+    assert set(found) == {"input", "target_mask", "target_mask_outline", "extreme_points"}
+    np.testing.assert_allclose(found["extreme_points"], original.arrays[f"{name}.points"], atol=1e-9)
+    cropped = DextrCropWithHeatmapTransform(size, case["padding"], case["blob_sigma"])(found)
+    np.testing.assert_allclose(cropped["crop_yx"], original.arrays[f"{name}.crop_yx"], atol=1e-9)
+    np.testing.assert_array_equal(cropped["target_mask"], original.arrays[f"{name}.target_mask"])
+    np.testing.assert_array_equal(np.asarray(cropped["input"])[::2, ::2], original.arrays[f"{name}.input"])
+
+
+@pytest.mark.parametrize(("name", "ignore_index"), [("ds_none", None), ("ds_ignore255", 255)])
+def test_objects_of_a_label_image(original, name, ignore_index):
+    files = [original.images / "chelsea.png"], [original.images / "labels.png"]
+    dataset = LabelImageTargetDextrDataset(*files, ignore_index=ignore_index)
+    np.testing.assert_array_equal(dataset.obj_meta_indices, original.arrays[f"{name}.indices"])
+    lengths = [len(outline) for outline in dataset.obj_meta_outlines]
+    np.testing.assert_array_equal(lengths, original.arrays[f"{name}.outline_len"])
+    np.testing.assert_array_equal(np.concatenate(dataset.obj_meta_outlines), original.arrays[f"{name}.outlines"])
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "power"), [("lr_poly09", "poly", 0.9), ("lr_poly2", "poly", 2.0), ("lr_cosine", "cosine", 0.9)]
+)
+def test_learning_rates(original, name, schedule, power):
+    groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": rate} for rate in (0.01, 0.1)]
+    optimizer = make_optimizer("sgd", groups)
+    scheduler = make_lr_scheduler(optimizer, 10, schedule, power)
+    rates = []
+    for _ in range(10):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        scheduler.step()
+    np.testing.assert_allclose(rates, original.arrays[name], rtol=1e-9, atol=1e-12)
+
+
+def test_four_steps_of_a_training(original, tmp_path):
+    case = original.described["step"]
+    path = tmp_path / "model_a.pth"
+    path.write_bytes(gzip.decompress((original.images.parent / "model_a_zip.pth.gz").read_bytes()))
+    model = DextrModel.from_file(path)
+    for module in model.net.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = case["dropout"]
+    names = zip(case["images"], case["masks"], case["seeds"], strict=True)
+    samples = [training_transform(case, seed)(original.sample(image, mask)) for image, mask, seed in names]
+    batch = torch.utils.data.default_collate([DextrNetworkInput()(sample) for sample in samples])
+    inputs = batch["input"].double()
+    np.testing.assert_allclose([inputs.sum(), (inputs**2).sum()], original.arrays["step.input_sum"], rtol=1e-4)
+
+    groups = parameter_groups(model.net, case["learning_rate"], case["pretrained_lr_factor"], case["new_lr_factor"])
+    optimizer = make_optimizer("sgd", groups, case["weight_decay"])
+    scheduler = make_lr_scheduler(optimizer, case["total_iters"], case["schedule"], case["poly_power"])
+    trainer = Trainer(model.net, optimizer, scheduler, torch.device("cpu"))
+    model.train()
+    losses, probes = [], []
+    for _ in range(case["total_iters"]):
+        losses.append(trainer.step(batch).item())
+        tensors = [model.net.state_dict()[name].double() for name in case["probe"]]
+        probes.append([[tensor.sum().item(), tensor.norm().item()] for tensor in tensors])
+    np.testing.assert_allclose(losses, original.arrays["step.losses"], rtol=1e-4)
+    np.testing.assert_allclose(probes, original.arrays["step.probe"], rtol=1e-4)
+
+
+def test_network_input_in_one_step_or_two(original):
+    case = original.described["transforms"][0]
+    sample = training_transform(case, 1)(original.sample(case["image"], case["mask"]))
+    tensors = DextrToTensor()(sample)
+    assert tensors["input"].shape == (4, 128, 128)
+    assert tensors["target_mask"].shape == (1, 128, 128)
+    assert tensors["input"].dtype == tensors["target_mask"].dtype == torch.float32
+    normalised, at_once = DextrNormalize()(tensors), DextrNetworkInput()(sample)
+    assert set(normalised) == set(at_once) == {"input", "target_mask"}
+    torch.testing.assert_close(normalised["input"], at_once["input"], rtol=0, atol=1e-6)
+    assert torch.equal(normalised["target_mask"], at_once["target_mask"])
