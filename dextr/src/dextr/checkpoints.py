@@ -49,7 +49,10 @@ class Checkpoint:
             height, width = values["target_size_yx"]
             size = (int(height), int(width))
             settings = (int(values["padding"]), float(values["blob_sigma"]))
-            return cls(str(values["arch"]), dict(values["state_dict"]), size, *settings, origin=origin)
+            state_dict = dict(values["state_dict"])
+            if not all(isinstance(value, torch.Tensor) for value in state_dict.values()):
+                raise TypeError("the state dict holds something else than tensors")
+            return cls(str(values["arch"]), state_dict, size, *settings, origin=origin)
         except KeyError as error:
             raise CheckpointError(f"{origin} has no entry {error}; expected a DEXTR model with its settings") from error
         except (TypeError, ValueError) as error:
@@ -72,8 +75,8 @@ class Checkpoint:
         Raises:
             CheckpointError: the architecture is unknown, or the weights are not all of its weights.
         """
-        state = {name: value.float() if value.is_floating_point() else value for name, value in self.state_dict.items()}
         try:
+            state = {name: t.float() if t.is_floating_point() else t for name, t in self.state_dict.items()}
             with torch.device("meta"):  # nothing is allocated or drawn only to be replaced
                 net = architectures.build(self.arch, architectures.num_classes_of(state))
             net.load_state_dict(state, assign=True)
@@ -94,9 +97,11 @@ def load(path: str | Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no model file {path}")
-    if _is_safetensors(path):
-        return _load_safetensors(path)
-    return from_object(torch_file.read(path), str(path))
+    try:
+        is_safetensors = _is_safetensors(path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    return _load_safetensors(path) if is_safetensors else from_object(torch_file.read(path), str(path))
 
 
 def load_unsafe(path: str | Path) -> object:

@@ -79,10 +79,10 @@ def image_box(crop_yx: CropBox) -> tuple[int, int, int, int]:
 
 
 def crop_image(image: pixels.ImageLike, crop_yx: CropBox, target_size_yx: tuple[int, int]) -> NDArray[np.uint8]:
-    """The pixels under the crop, scaled to the target by bilinear sampling without antialiasing; black outside the
-    image.
+    """The pixels under the crop, scaled to the target.
 
-    Only the part of the image under the crop is converted.
+    Sampling is bilinear, without antialiasing, and black outside the image, as by PIL's `transform` with
+    `Transform.EXTENT`. Only the part of the image under the crop is converted.
 
     Args:
         image: any PIL image or array that `pixels.rgb_region` takes.

@@ -7,6 +7,7 @@ import http
 import http.client
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,8 @@ from dextr.errors import DownloadError
 if sys.platform != "win32":
     import fcntl
 
-ATTEMPTS = 4  # of a connection that breaks; each goes on where the last one ended
+ATTEMPTS = 4  # with a connection that breaks; each goes on where the last one ended
+WAIT_S = 2.0  # before the second attempt; twice as long before each further one
 TIMEOUT_S = 30.0
 _CHUNK = 1 << 20
 
@@ -96,6 +98,7 @@ def _fetch(url: str, part: Path) -> None:
         except (OSError, http.client.HTTPException) as error:
             if attempt == ATTEMPTS or (isinstance(error, HTTPError) and error.code < 500):
                 raise
+            time.sleep(WAIT_S * 2 ** (attempt - 1))
         else:
             return
 

@@ -26,12 +26,11 @@ def gaussian_heatmap(
     Returns:
         float32 (h, w), sampled at integer coordinates.
     """
+    meet = np.add if combine == "sum" else np.maximum
     rows, columns = (_gaussians(points[:, axis], size_yx[axis], sigma) for axis in (0, 1))
-    if combine == "sum":
-        return rows.T @ columns
     heatmap = np.zeros(size_yx, dtype=np.float32)
     for row, column in zip(rows, columns, strict=True):
-        np.maximum(heatmap, np.outer(row, column), out=heatmap)
+        meet(heatmap, np.outer(row, column), out=heatmap)
     return heatmap
 
 

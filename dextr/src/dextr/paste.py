@@ -11,7 +11,7 @@ from dextr.bilinear import sample_extent
 from dextr.crop import CropBox
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Patch:
     """The part of an image's mask that is not zero by construction.
 

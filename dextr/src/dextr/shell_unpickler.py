@@ -1,8 +1,8 @@
 """An unpickler that imports nothing and runs nothing.
 
 A pickle names classes and functions, and unpickling calls them: that is how a model file can run any code. Here every
-name is looked up in the closed table below. Classes become empty shells that only keep the attributes they are given,
-and the few functions that rebuild tensors are our own. A name that is not in the table ends the reading.
+name is looked up in closed tables. Classes become empty shells that only keep the attributes they are given,
+and the few functions that rebuild tensors are our own. A name that is in none of them ends the reading.
 """
 
 from __future__ import annotations
@@ -51,10 +51,6 @@ def encode(text: str, _encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def _shell(name: str, base: type[Shell] = Shell) -> type[Shell]:
-    return type(name.rpartition(".")[2], (base,), {"kind": name})
-
-
 # The classes in whole models, the original's from torch 1.4 to 2.11 and ours, of all architectures.
 _CLASSES = {
     "dextr.model": "DextrModel",
@@ -81,11 +77,6 @@ _CLASSES = {
     "torch.nn.modules.pooling": "MaxPool2d AvgPool2d AdaptiveAvgPool2d",
     "torch.nn.modules.upsampling": "Upsample",
 }
-_STATELESS = {
-    "numpy": "ndarray dtype",
-    "numpy.core.multiarray": "_reconstruct",
-    "numpy._core.multiarray": "_reconstruct",
-}
 _STORAGES = {
     "BoolStorage": torch.bool,
     "ByteStorage": torch.uint8,
@@ -98,7 +89,7 @@ _STORAGES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
 }
-TABLE: dict[str, Any] = {
+_FUNCTIONS: dict[str, Any] = {
     "collections.OrderedDict": OrderedDict,
     "__builtin__.set": set,
     "builtins.set": set,
@@ -107,37 +98,44 @@ TABLE: dict[str, Any] = {
     "torch._utils._rebuild_tensor_v2": rebuild_tensor,
     "torch._utils._rebuild_parameter": rebuild_parameter,
     **{f"torch.{storage}": dtype for storage, dtype in _STORAGES.items()},
-    **{f"{module}.{name}": _shell(f"{module}.{name}") for module, names in _CLASSES.items() for name in names.split()},
-    **{
-        f"{module}.{name}": _shell(f"{module}.{name}", StatelessShell)
-        for module, names in _STATELESS.items()
-        for name in names.split()
-    },
 }
+_STATELESS = {
+    "numpy.ndarray",
+    "numpy.dtype",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+}
+_SHELLS = _STATELESS | {f"{module}.{name}" for module, names in _CLASSES.items() for name in names.split()}
 
 
 class ShellUnpickler(pickle.Unpickler):
-    """Reads one pickle with the table above.
+    """Reads one pickle by the tables above.
 
     Args:
         file: open in binary mode, at the start of the pickle.
         load_storage: gives the flat tensor for (dtype, key, number of elements).
 
     Raises (from `load`):
-        UnsafeCheckpointError: a name that is not in the table.
+        UnsafeCheckpointError: a name that is in none of the tables.
         pickle.UnpicklingError, and what else a malformed pickle causes.
     """
 
     def __init__(self, file: IO[bytes], load_storage: Callable[[torch.dtype, str, int], torch.Tensor]) -> None:
         super().__init__(file, fix_imports=False)
         self._load_storage = load_storage
+        self._shells: dict[str, type[Shell]] = {}
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        """The table's entry for a class or function."""
+        """What stands for a class or function."""
         name = f"{module_name}.{global_name}"
-        if name not in TABLE:
+        if name in _FUNCTIONS:
+            return _FUNCTIONS[name]
+        if name not in _SHELLS:
             raise UnsafeCheckpointError(f"it asks for {name}, which no DEXTR model needs", name)
-        return TABLE[name]
+        if name not in self._shells:  # each reading has classes of its own: a pickle can set attributes of a class
+            base = StatelessShell if name in _STATELESS else Shell
+            self._shells[name] = type(global_name, (base,), {"kind": name})
+        return self._shells[name]
 
     def persistent_load(self, pid: Any) -> Any:
         """Storages by number; classes, which the legacy format wraps together with their source text, by name."""

@@ -8,11 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from dextr.model import DextrModel
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "dextr"
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread():
+    """Threads that wait for each other on a busy machine take longer than one alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class Original:

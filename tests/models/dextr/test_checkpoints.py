@@ -155,6 +155,19 @@ def test_code_is_refused_by_name_and_not_run(tmp_path, model, legacy, kind, offe
     assert not (tmp_path / "run").exists()
 
 
+def test_a_hostile_file_leaves_nothing_behind_for_the_next_one(tmp_path, models, original):
+    # GLOBAL, then BUILD with (None, {name: value}), sets attributes of a class.
+    program = b"\x80\x02cdextr.model\nDextrModel\n(N}X\x04\x00\x00\x00kindX\x04\x00\x00\x00evilstb."
+    with zipfile.ZipFile(tmp_path / "evil.pth", "w") as archive:
+        archive.writestr("archive/data.pkl", program)
+    with pytest.raises(CheckpointError):
+        DextrModel.from_file(tmp_path / "evil.pth")
+    assert_equal(DextrModel.from_file(original.file("model_a_zip")), models["a"])
+    torch.save(DextrModel(torch.nn.Conv2d(1, 1, 1), (64, 64), 1, 1.0), tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=r"holds a dextr\.model\.DextrModel"):
+        DextrModel.from_file(tmp_path / "other.pth")
+
+
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_a_bare_pickle_is_not_run(tmp_path, protocol):
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(Touch(tmp_path / "run"), protocol))
@@ -249,7 +262,14 @@ def test_other_objects_and_missing_settings(model, tmp_path):
         torch.save(value, path)
         with pytest.raises(CheckpointError, match="format tag"):
             DextrModel.from_file(path)
-    for broken in ({"arch": "vgg"}, {"target_size_yx": 5}, {"padding": "x"}, {"state_dict": {}}, {"arch": "deeplab3"}):
+    for broken in (
+        {"arch": "vgg"},
+        {"target_size_yx": 5},
+        {"padding": "x"},
+        {"state_dict": {"final_clf.weight": 1}},
+        {"state_dict": {}},
+        {"arch": "deeplab3"},
+    ):
         torch.save({**model.checkpoint().as_dict(), **broken}, path)
         with pytest.raises(CheckpointError, match=r"model\.pth"):
             DextrModel.from_file(path)

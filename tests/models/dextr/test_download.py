@@ -79,6 +79,7 @@ def server():
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(download, "WAIT_S", 0.0)  # the servers here do not need time to recover
     return tmp_path / "dextr"
 
 

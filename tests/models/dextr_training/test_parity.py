@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from dextr.data_pipeline import warp
 from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
 from dextr.data_pipeline.dextr_transforms import (
     DextrCropWithHeatmapTransform,
@@ -45,8 +46,10 @@ def assert_same_bytes(image, expected):
     assert np.count_nonzero(difference) < 0.0005 * difference.size
 
 
+@pytest.mark.parametrize("max_source_per_target", [0, 1000], ids=["PIL", "OpenCV"])
 @pytest.mark.parametrize("name", ["t01", "t02", "t03", "t04", "t05", "t06"])
-def test_training_transform(original, name):
+def test_training_transform(original, monkeypatch, name, max_source_per_target):
+    monkeypatch.setattr(warp, "_MAX_SOURCE_PER_TARGET", max_source_per_target)  # either way of warping
     case = next(case for case in original.described["transforms"] if case["id"] == name)
     sample = training_transform(case, case["seed"])(original.sample(case["image"], case["mask"]))
     assert set(sample) == {"input", "target_mask", "heatmap"}

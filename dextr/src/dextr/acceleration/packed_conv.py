@@ -10,11 +10,15 @@ from torch import nn
 
 
 def supports(dtype: torch.dtype) -> bool:
-    """Whether this CPU has fast kernels for the type, and this PyTorch the operators."""
+    """Whether this PyTorch has the operators, and this CPU the instructions for the type."""
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not available or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         return False
-    return dtype == torch.float32 or (dtype == torch.bfloat16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if dtype == torch.float16:
+        return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+    return dtype == torch.float32
 
 
 class PackedConv(nn.Module):
