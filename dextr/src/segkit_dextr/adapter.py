@@ -100,8 +100,8 @@ def _load_model(config: DextrConfig) -> tuple[DextrModel, dict[str, Any]]:
         return model, {"type": "dextr", "model_file": Path(config.model).name}
     except UnsafeCheckpointError as error:
         raise UnsafeCheckpoint(
-            f"--model {config.model}: refused, loading it would run {error.offender}; nothing was run. If you trust where "
-            "it comes from, --unsafe_load loads it all the same"
+            f"--model {config.model}: refused, loading it would run {error.offender}; nothing was run. If you trust "
+            "where it comes from, --unsafe_load loads it all the same"
         ) from None
     except DextrCheckpointError as error:
         raise CheckpointError(f"--model {error}") from None
