@@ -12,6 +12,8 @@ from real_objects import REPOSITORY, iou, real_objects
 from dextr.model import DextrModel
 
 FILE: Path = REPOSITORY / "dextr" / "src" / "segkit_dextr" / "demo" / "demo.safetensors"
+# Measured: 0.943, 0.968, 0.927. What is left is for other processors and versions of torch.
+FLOOR_ALL, FLOOR_COINS, FLOOR_OTHERS = 0.935, 0.96, 0.915
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +68,11 @@ def test_table_has_a_row_for_each_object_and_mean(model, objects):
     assert lines[2:] == [line for line in lines[2:] if line.endswith("| 1.000 |")]
 
 
-def test_is_fast_on_a_cpu(model, objects):
+def test_is_light_on_a_cpu(model, objects):
     ready = model.prepare()
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         ready.predict([objects[0].image], [objects[0].points])
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.5  # measured 0.03; the rest is for busy machines
+        times.append(time.process_time() - start)
+    assert min(times) < 0.5  # seconds of all cores together; measured: 0.04
