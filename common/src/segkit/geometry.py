@@ -32,10 +32,12 @@ def trace(
         simplify: the largest distance in pixels by which a ring may leave the exact one (Douglas and Peucker); 0 keeps
             every corner, and then `fill` of the result is the mask again.
     """
-    shift = (int(offset[0]), int(offset[1]))
-    found, hierarchy = cv2.findContours(as_uint8(mask), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=shift)
-    if not found:
+    rows, columns = _extent(mask)
+    inner = np.ascontiguousarray(mask[rows, columns]).view(np.uint8)
+    if inner.size == 0:
         return ()
+    shift = (int(offset[0]) + columns.start, int(offset[1]) + rows.start)
+    found, hierarchy = cv2.findContours(inner, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=shift)
     borders = [np.asarray(border[:, 0], np.int32) for border in found]
     parents = hierarchy[0, :, 3].tolist()
     holes: dict[int, list[Points]] = {}
@@ -123,6 +125,18 @@ def overlap(
 def as_uint8(mask: NDArray[np.bool_] | Bytes) -> Bytes:
     """The mask as contiguous uint8 without a copy where there is none needed."""
     return np.ascontiguousarray(mask).view(np.uint8)
+
+
+def _extent(mask: NDArray[np.bool_] | Bytes) -> tuple[slice, slice]:
+    """The rows and columns that hold all of a mask; looking for them is much cheaper than following borders."""
+    columns = _range(mask.max(axis=0, initial=0))
+    rows = _range(mask[:, columns].max(axis=1, initial=0))
+    return rows, columns
+
+
+def _range(line: NDArray[np.bool_] | Bytes) -> slice:
+    inside = np.flatnonzero(line)
+    return slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0, 0)
 
 
 def _simplified(ring: Points, distance: float) -> Points:
