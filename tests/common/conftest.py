@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
+from redis_process import RedisProcess
 from workplace import Folders
 
 
@@ -12,3 +15,17 @@ from workplace import Folders
 def folders(tmp_path: Path) -> Folders:
     (tmp_path / "in").mkdir()
     return Folders(tmp_path)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisProcess]:
+    process = RedisProcess(tmp_path)
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def client(server: RedisProcess) -> Iterator[redis.Redis]:
+    client = server.client()
+    yield client
+    client.close()

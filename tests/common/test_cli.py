@@ -94,3 +94,11 @@ def test_help_loads_nothing_heavy():
     result = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
     assert "--prediction_in DIR" in result.stdout
     assert "HEAVY []" in result.stdout
+
+
+def test_a_wrong_value_of_the_model_is_told_once(tmp_path):
+    command = [sys.executable, "-c", "from segkit_dextr.cli import predict_poll; predict_poll()", "--threshold", "7"]
+    folders = ["--prediction_in", str(tmp_path), "--prediction_out", str(tmp_path / "out")]
+    result = subprocess.run([*command, *folders], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.count("--threshold") == 1

@@ -11,20 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from redis_process import SERVER, RedisProcess, wait_until
+from redis_process import SERVER, wait_until
 from samples import PROMPT, encoded
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 POINTS = ["-P", "8,4", "4.0,8", "12,8.5", "8,12"]
-
-
-@pytest.fixture
-def server(tmp_path):
-    process = RedisProcess(tmp_path)
-    yield process
-    process.stop()
 
 
 @pytest.fixture

@@ -13,20 +13,6 @@ pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not inst
 
 
 @pytest.fixture
-def server(tmp_path):
-    process = RedisProcess(tmp_path)
-    yield process
-    process.stop()
-
-
-@pytest.fixture
-def client(server):
-    client = server.client()
-    yield client
-    client.close()
-
-
-@pytest.fixture
 def listener(client):
     listener = Listener(client, "results", "results_errors", "private")
     yield listener

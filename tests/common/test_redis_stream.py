@@ -21,13 +21,6 @@ def server(tmp_path):
     process.stop()
 
 
-@pytest.fixture
-def client(server):
-    client = server.client()
-    yield client
-    client.close()
-
-
 def end(*workers):
     for worker in workers:
         worker.send_signal(signal.SIGTERM)

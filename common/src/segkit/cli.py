@@ -92,11 +92,11 @@ def run(
         return body(args)
     except ConfigError as error:
         for problem in error.problems:
-            _say(f"{parser.prog}: {problem}")
-        _say(f"{parser.prog} --help lists all flags")
+            say(f"{parser.prog}: {problem}")
+        say(f"{parser.prog} --help lists all flags")
         return error.exit_code
     except SegkitError as error:
-        _say(f"{parser.prog}: {error.message}")
+        say(f"{parser.prog}: {error.message}")
         return error.exit_code
     except KeyboardInterrupt:  # before the handlers of `Shutdown` are in place
         return INTERRUPTED
@@ -122,7 +122,7 @@ def _predict_poll(model: Model, args: argparse.Namespace) -> int:
         with closing(progress), _watched(loop, settings, f"{model.name}_predict_poll", transport.check):
             metrics = loop.run()
     if not settings.log.quiet:
-        _say(metrics.summary())
+        say(metrics.summary())
     return _conclude(metrics, folders, transport.left_over)
 
 
@@ -145,7 +145,7 @@ def _predict_redis(model: Model, args: argparse.Namespace) -> int:
         with _watched(loop, settings, f"{model.name}_predict_redis", transport.check):
             metrics = loop.run()
     if not settings.log.quiet:
-        _say(metrics.summary())
+        say(metrics.summary())
     return 0
 
 
@@ -159,7 +159,7 @@ def _settings(model: Model, args: argparse.Namespace, *others: config.Config) ->
         metrics=config.from_args(config.MetricsConfig, args),
         log=config.from_args(config.LogConfig, args),
     )
-    config.check(settings.model, *others, *vars(settings).values())
+    config.check(*vars(settings).values(), *others)
 
     from segkit import log
 
@@ -172,9 +172,9 @@ def _conclude(metrics: Metrics, folders: config.FolderConfig, left_over: Sequenc
     if folders.continuous:
         return 0
     if left_over:
-        _say(f"left in {folders.prediction_in}, the other file of the pair is missing: {', '.join(left_over[:10])}")
+        say(f"left in {folders.prediction_in}, the other file of the pair is missing: {', '.join(left_over[:10])}")
     if metrics.failed:
-        _say(f"failed inputs and the reasons (*.error.json) are in {folders.failed}")
+        say(f"failed inputs and the reasons (*.error.json) are in {folders.failed}")
         return SOME_FAILED
     return 0
 
@@ -212,5 +212,6 @@ def _watched(loop: Loop, settings: Settings, name: str, probe: Callable[[], None
         yield
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """One line for people, on standard error."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -115,7 +114,7 @@ def _send(sender: Sender, args: argparse.Namespace) -> int:
             listeners = server.client.publish(args.channel, text)
     server.close()
     if not args.stream and not listeners:
-        _say(f"nobody listens on {args.channel}; is the worker running, with --redis_in {args.channel}?")
+        cli.say(f"nobody listens on {args.channel}; is the worker running, with --redis_in {args.channel}?")
         return NOBODY_LISTENS
     return 0
 
@@ -135,7 +134,7 @@ def _receive(args: argparse.Namespace) -> int:
         return ERROR_RECEIVED if errors else 0
     finally:
         server.close()
-    _say(f"no answer for {args.timeout:g} s")
+    cli.say(f"no answer for {args.timeout:g} s")
     return TIMED_OUT
 
 
@@ -192,7 +191,7 @@ def _files(text: bytes, name: str, image_file: Path | None) -> dict[str, bytes]:
 
     answer = jsontext.read_object(text, "answer")
     if "error" in answer:
-        _say(f"error: {answer['error'].get('code')}: {answer['error'].get('message')}")
+        cli.say(f"error: {answer['error'].get('code')}: {answer['error'].get('message')}")
         return {".error.json": text}
     image = None if image_file is None else decode_image(_read(image_file, "--overlay"), InputConfig())[0]
     prediction = decode_reply(text, name, image)
@@ -205,7 +204,3 @@ def _read(path: Path, flag: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError([f"{flag}: {path}: {error.strerror}"]) from None
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -17,10 +17,9 @@ from redis.client import PubSub
 from segkit.config import RedisConfig
 from segkit.errors import Overloaded, TransportError
 from segkit.transports.byte_queue import ByteQueue
-from segkit.transports.redis_server import PASSING, REFUSED, RedisServer
+from segkit.transports.redis_server import PASSING, REFUSED, RedisServer, addressed
 from segkit.types import Job, Outcome
 from segkit.wire import jsontext
-from segkit.wire.reply import encode_error
 from segkit.wire.request import address
 
 log = logging.getLogger(__name__)
@@ -74,11 +73,7 @@ class PubSubTransport:
         return jobs
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
-        if outcome.error is None:
-            channel, text = self._config.redis_out, outcome.parts["reply"]
-        else:
-            channel, text = self._config.errors_to, encode_error(outcome.error, outcome)
-        target = outcome.reply_to or channel
+        target, text = addressed(outcome, self._config)
         listeners = self._server.insist(lambda: self._server.client.publish(target, text))
         if not listeners:
             log.debug("%s: nobody listens on %s", job.id, target)

@@ -15,6 +15,8 @@ from redis.retry import Retry
 from segkit.config import RedisConfig
 from segkit.errors import GaveUp, TransportError
 from segkit.transports.backoff import Backoff
+from segkit.types import Outcome
+from segkit.wire.reply import encode_error
 
 # What passes by waiting: the server is away, starting, out of memory, or about to become a master.
 PASSING = (
@@ -96,6 +98,13 @@ class RedisServer:
     def close(self) -> None:
         """Closes the connections."""
         self.client.close()
+
+
+def addressed(outcome: Outcome, config: RedisConfig) -> tuple[str, bytes]:
+    """The channel or stream that an outcome goes to, and its text."""
+    if outcome.error is None:
+        return outcome.reply_to or config.redis_out, outcome.parts["reply"]
+    return outcome.reply_to or config.errors_to, encode_error(outcome.error, outcome)
 
 
 def connect(config: RedisConfig) -> redis.Redis:

@@ -21,9 +21,8 @@ from redis import exceptions
 
 from segkit.config import RedisConfig
 from segkit.errors import BadJson, Internal
-from segkit.transports.redis_server import RedisServer
+from segkit.transports.redis_server import RedisServer, addressed
 from segkit.types import Job, Outcome
-from segkit.wire.reply import encode_error
 
 log = logging.getLogger(__name__)
 
@@ -80,11 +79,8 @@ class StreamTransport:
         return self._server.insist(lambda: self._with_group(limit, timeout))
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
-        if outcome.error is None:
-            stream, text = self._config.redis_out, outcome.parts["reply"]
-        else:
-            stream, text = self._config.errors_to, encode_error(outcome.error, outcome)
-        self._server.insist(lambda: self._answer(job, outcome.reply_to or stream, text))
+        stream, text = addressed(outcome, self._config)
+        self._server.insist(lambda: self._answer(job, stream, text))
         self._open.discard(job.receipt)
 
     def give_back(self, job: Job) -> bool:
