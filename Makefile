@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := common dextr
+PACKAGES := common dextr sam tensormask mmdetection
 DEMO := demo-results
 
 .DEFAULT_GOAL := help

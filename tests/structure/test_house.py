@@ -9,9 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SEGKIT = ROOT / "common" / "src" / "segkit"
-SOURCES = sorted(
-    path for part in ("common", "dextr") for path in (ROOT / part).rglob("*.py") if ".venv" not in path.parts
-)
+PARTS = ("common", "dextr", "sam", "tensormask", "mmdetection", "benchmarks")
+MODELS = {"dextr", "segkit_dextr", "segkit_sam", "tensormask", "segkit_tensormask", "segkit_mmdet"}
+SOURCES = sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
 
 # A module may import from its own rank or from those above it in this list.
 RANKS = [
@@ -59,7 +59,7 @@ def test_imports_go_one_way(path):
         parts = name.split(".")
         if parts[0] == "segkit" and parts[1] not in (own, "__version__"):
             assert rank(parts[1]) <= rank(own), f"{own} imports {name}"
-        assert parts[0] not in ("dextr", "segkit_dextr"), f"{own} knows a model: {name}"
+        assert parts[0] not in MODELS, f"{own} knows a model: {name}"
         assert parts[0] not in ("torch", "torchvision") or own in TORCH_ALLOWED, f"{own} imports torch"
 
 
@@ -69,8 +69,9 @@ def test_pipeline_and_transports_do_not_know_each_other():
         assert not any(name.startswith("segkit.pipeline") for name in imported(path)), path
 
 
-def test_the_dextr_library_stands_alone():
-    for path in (ROOT / "dextr" / "src" / "dextr").rglob("*.py"):
+@pytest.mark.parametrize("library", ["dextr", "tensormask"])
+def test_the_libraries_of_models_stand_alone(library):
+    for path in (ROOT / library / "src" / library).rglob("*.py"):
         assert not any(name.split(".")[0].startswith("segkit") for name in imported(path)), path
 
 

@@ -1,0 +1,1 @@
+"""The MMDetection commands: options, adapter, entry points."""

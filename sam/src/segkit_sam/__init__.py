@@ -1,0 +1,1 @@
+"""The Segment Anything commands: options, adapter, entry points."""

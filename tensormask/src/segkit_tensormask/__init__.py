@@ -1,0 +1,1 @@
+"""The TensorMask commands: options, adapter, server, entry points."""
