@@ -33,20 +33,20 @@ def trace(
             every corner, and then `fill` of the result is the mask again.
     """
     rows, columns = _extent(mask)
-    inner = np.ascontiguousarray(mask[rows, columns]).view(np.uint8)
+    inner = mask[rows, columns].view(np.uint8)
     if inner.size == 0:
         return ()
     shift = (int(offset[0]) + columns.start, int(offset[1]) + rows.start)
     found, hierarchy = cv2.findContours(inner, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=shift)
-    borders = [np.asarray(border[:, 0], np.int32) for border in found]
+    borders = [border[:, 0] for border in found]
     parents = hierarchy[0, :, 3].tolist()
-    holes: dict[int, list[Points]] = {}
     inside = [index for index, parent in enumerate(parents) if parent >= 0]
+    holes: dict[int, list[Points]] = {}
     for index, ring in zip(inside, hole_rings([borders[index] for index in inside]), strict=True):
         holes.setdefault(parents[index], []).append(_finished(ring, simplify))
     regions = [
-        Region(_finished(border, simplify), tuple(holes.get(index, ())))
-        for index, (border, parent) in enumerate(zip(borders, parents, strict=True))
+        Region(_finished(borders[index], simplify), tuple(holes.get(index, ())))
+        for index, parent in enumerate(parents)
         if parent < 0
     ]
     return tuple(reversed(regions))
@@ -90,9 +90,8 @@ def compose(instances: Sequence[Instance], shape: tuple[int, int]) -> Bytes:
 
 def bounding_box(ring: Points) -> Box:
     """Smallest and largest coordinates of a ring as x0, y0, x1, y1; both ends belong to the box."""
-    x0, y0 = ring.min(axis=0).tolist()
-    x1, y1 = ring.max(axis=0).tolist()
-    return x0, y0, x1, y1
+    x, y, width, height = cv2.boundingRect(ring)
+    return x, y, x + width - 1, y + height - 1
 
 
 def min_area_rectangle(ring: Points) -> tuple[float, float]:

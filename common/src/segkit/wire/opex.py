@@ -39,12 +39,12 @@ def _object(index: int, instance: Instance, region: Region) -> ObjectPrediction:
     left, top, right, bottom = bounding_box(region.outer)
     meta = {"object": str(index)}
     if region.holes:
-        meta["holes"] = jsontext.write([hole.tolist() for hole in region.holes]).decode()
+        meta["holes"] = jsontext.write(region.holes).decode()
     return ObjectPrediction(
         score=instance.score,
         label=instance.name,
         bbox=BBox(left=left, top=top, right=right, bottom=bottom),
-        polygon=Polygon(points=region.outer.tolist()),
+        polygon=Polygon(points=region.outer),
         meta=meta,
     )
 

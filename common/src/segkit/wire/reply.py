@@ -26,12 +26,12 @@ def encode_reply(prediction: Prediction) -> bytes:
     """
     regions = [(index, region) for index, parts in enumerate(prediction.regions) for region in parts]
     details = [
-        {"object": index, "holes": [hole.tolist() for hole in region.holes]} if region.holes else {"object": index}
+        {"object": index, "holes": region.holes} if region.holes else {"object": index}
         for index, region in regions
     ]
     reply: dict[str, Any] = {
         "mask": base64.b64encode(encode_mask(prediction.mask)).decode("ascii"),
-        "contours": [region.outer.tolist() for _, region in regions],
+        "contours": [region.outer for _, region in regions],
         "meta": {**prediction.meta, "contours": details},
     }
     if prediction.request.named:
