@@ -81,4 +81,20 @@ def test_what_is_written_is_always_strict_json(value, expected):
 
 def test_deep_values_are_written():
     text = b'{"a":' + b"[" * 500 + b"]" * 500 + b"}"
+    assert write(json.loads(text)) == text
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"b":', b"}")])
+def test_the_deepest_text_that_is_read(opening, closing):
+    def nested(depth):
+        return b'{"a":' + opening * depth + b"0" + closing * depth + b"}"
+
+    assert write(read_object(nested(199), "thing")) == nested(199)
+    for depth in (200, 300, 990, 1500):
+        with pytest.raises(BadJson, match="at most 200 levels"):
+            read_object(nested(depth), "thing")
+
+
+def test_many_brackets_side_by_side_are_not_deep():
+    text = b'{"a":[' + b",".join([b"[1]"] * 1000) + b"]}"
     assert write(read_object(text, "thing")) == text

@@ -11,7 +11,7 @@ from samples import picture
 
 from segkit import errors
 from segkit.geometry import compose, trace
-from segkit.types import Instance, Outcome, Prediction, Request
+from segkit.types import Instance, Prediction, Request
 from segkit.wire.reply import encode_error, encode_reply
 
 
@@ -89,7 +89,7 @@ ERRORS = {
 
 @pytest.mark.parametrize(("code", "error"), ERRORS.items(), ids=ERRORS)
 def test_errors(code, error):
-    text = json.loads(encode_error(error, Outcome(error=error, id="mine", meta={"segmenter": {"type": "DEXTR"}})))
+    text = json.loads(encode_error(error, "mine", {"segmenter": {"type": "DEXTR"}}))
     assert text == {
         "error": {"code": code, "message": error.message},
         "id": "mine",
@@ -100,12 +100,12 @@ def test_errors(code, error):
 
 def test_error_without_an_id():
     error = errors.BadImage("image: empty")
-    assert json.loads(encode_error(error, Outcome(error=error)))["id"] is None
+    assert json.loads(encode_error(error))["id"] is None
 
 
 def test_errors_with_names_that_are_no_text():
     error = errors.BadImage("a\udcff.jpg: broken")
-    text = json.loads(encode_error(error, Outcome(error=error, id="a\udcff")))
+    text = json.loads(encode_error(error, "a\udcff"))
     assert (text["id"], text["error"]["message"]) == ("a\udcff", "a\udcff.jpg: broken")
 
 

@@ -38,7 +38,7 @@ def trace(
         return ()
     shift = (int(offset[0]) + columns.start, int(offset[1]) + rows.start)
     found, hierarchy = cv2.findContours(inner, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=shift)
-    borders = [border[:, 0] for border in found]
+    borders = [np.asarray(border[:, 0], np.int32) for border in found]
     parents = hierarchy[0, :, 3].tolist()
     inside = [index for index, parent in enumerate(parents) if parent >= 0]
     holes: dict[int, list[Points]] = {}

@@ -225,7 +225,7 @@ class FolderTransport:
 
     def _fail(self, claim: Claim, error: RequestError, outcome: Outcome) -> None:
         name = claim.stem if len(os.fsencode(claim.stem)) < _LONGEST_NAME - 20 else claim.stem[:50]
-        self._write(self._config.failed / f"{name}.error.json", encode_error(error, outcome))
+        self._write(self._config.failed / f"{name}.error.json", encode_error(error, outcome.id, outcome.meta))
         self._finish(claim, self._config.failed)
 
     def _write(self, path: Path, data: bytes) -> None:

@@ -104,7 +104,7 @@ def addressed(outcome: Outcome, config: RedisConfig) -> tuple[str, bytes]:
     """The channel or stream that an outcome goes to, and its text."""
     if outcome.error is None:
         return outcome.reply_to or config.redis_out, outcome.parts["reply"]
-    return outcome.reply_to or config.errors_to, encode_error(outcome.error, outcome)
+    return outcome.reply_to or config.errors_to, encode_error(outcome.error, outcome.id, outcome.meta)
 
 
 def connect(config: RedisConfig) -> redis.Redis:

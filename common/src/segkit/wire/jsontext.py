@@ -26,6 +26,8 @@ def read_object(text: bytes, what: str) -> dict[str, Any]:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         value = _read_leniently(text, what)
+    if text.count(b"[") + text.count(b"{") > _DEEPEST and _is_deep(value):
+        raise BadJson(f"{what}: {_TOO_DEEP}")
     if not isinstance(value, dict):
         raise BadJson(f"{what}: JSON of type {_TYPES[type(value)]}; expected an object in curly braces")
     return value
@@ -44,7 +46,18 @@ def write(value: Any) -> bytes:
         return json.dumps(plain, separators=(",", ":")).encode("ascii")
 
 
+# What is read is written into the reply, by writers that go no deeper than 254.
+_DEEPEST = 200
+_TOO_DEEP = f"nested too deeply; expected a JSON object of at most {_DEEPEST} levels"
 _TYPES = {list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        lists = (list(item.values()) if isinstance(item, dict) else item for item in level)
+        level = [item for items in lists if isinstance(items, list) for item in items]
+    return any(isinstance(item, (dict, list)) for item in level)
 
 
 def _as_list(array: Any) -> Any:
@@ -63,6 +76,6 @@ def _read_leniently(text: bytes, what: str) -> Any:
     except UnicodeDecodeError as error:
         raise BadJson(f"{what}: not text: byte {error.start} is not {error.encoding}; expected a JSON object") from None
     except RecursionError:
-        raise BadJson(f"{what}: nested too deeply; expected a JSON object") from None
+        raise BadJson(f"{what}: {_TOO_DEEP}") from None
     except ValueError as error:  # whole numbers of thousands of digits
         raise BadJson(f"{what}: {error}; expected a JSON object") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from segkit.errors import BadJson, RequestError
 from segkit.geometry import fill
-from segkit.types import Bytes, Instance, Outcome, Prediction, Region, Request
+from segkit.types import Bytes, Instance, Prediction, Region, Request
 from segkit.wire import jsontext
 from segkit.wire.image import encode_mask
 from segkit.wire.prompt import parse_prompt
@@ -39,10 +40,10 @@ def encode_reply(prediction: Prediction) -> bytes:
     return jsontext.write(reply)
 
 
-def encode_error(error: RequestError, outcome: Outcome) -> bytes:
-    """The JSON text that answers a request which failed."""
+def encode_error(error: RequestError, name: str | None = None, meta: Mapping[str, Any] | None = None) -> bytes:
+    """The JSON text that answers a request which failed; `name` is the id that the requester gave it."""
     return jsontext.write(
-        {"error": {"code": error.code, "message": error.message}, "id": outcome.id, "meta": dict(outcome.meta)}
+        {"error": {"code": error.code, "message": error.message}, "id": name, "meta": dict(meta or {})}
     )
 
 
