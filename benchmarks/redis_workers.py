@@ -1,7 +1,8 @@
 """The two workers that `redis_throughput` compares: `python -m benchmarks.redis_workers ours|peer FLAGS`.
 
-Both have a model that does nothing but draw an ellipse. The peer is redis-docker-harness with a handler that does what
-the commands did that were built on it: decode the message and the image, trace the mask with scikit-image, answer.
+Both have a model that does nothing but draw an ellipse, after BENCHMARK_SECONDS of sleep if that is set. The peer is
+redis-docker-harness with a handler that does what the commands did that were built on it: decode the message and the
+image, trace the mask with scikit-image, answer.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import sys
+import time
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.pipeline_overhead import FixedMask, ellipse
+
+SECONDS = float(os.environ.get("BENCHMARK_SECONDS", "0"))
 
 
 def peer(flags: list[str]) -> None:
@@ -32,6 +37,7 @@ def answer(message: Any) -> None:
     request = json.loads(message.message["data"].decode())
     image = Image.open(io.BytesIO(base64.b64decode(request["image"])))
     mask = ellipse(*np.array(image).shape[:2])
+    time.sleep(SECONDS)
     rings = measure.find_contours(mask.astype(np.float32), 0.5, fully_connected="high")
     buffer = io.BytesIO()
     Image.fromarray(mask).save(buffer, format="PNG")
@@ -54,7 +60,7 @@ def ours(flags: list[str]) -> int:
         prompt_suffix=None,
         config=ModelConfig,
         add_options=lambda options: None,
-        load=lambda config: FixedMask(),
+        load=lambda config: FixedMask(SECONDS),
     )
     return cli.predict_redis(model, [*flags, "--quiet"])
 

@@ -34,7 +34,7 @@ class Job:
     """
 
     id: str
-    body: bytes = b""
+    body: bytes | bytearray = b""
     prompt: bytes | None = None
     error: RequestError | None = None
     receipt: Any = None
@@ -74,6 +74,7 @@ class Request:
         image_meta: width, height and what was done to the image, for `meta`.
         named: whether the requester gave the id, so that the reply has to carry it.
         reply_to: the channel or stream that this answer goes to, None for the usual one.
+        receipt: what the transport needs to write the answer; nobody else looks at it.
     """
 
     id: str
@@ -83,6 +84,7 @@ class Request:
     image_meta: Mapping[str, Any] = field(default_factory=dict)
     named: bool = False
     reply_to: str | None = None
+    receipt: Any = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -10,13 +10,12 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-
-from redis.client import PubSub
+from collections.abc import Sequence
 
 from segkit.config import RedisConfig
 from segkit.errors import Overloaded, TransportError
 from segkit.transports.byte_queue import ByteQueue
+from segkit.transports.redis_listener import Listener
 from segkit.transports.redis_server import PASSING, REFUSED, RedisServer, addressed
 from segkit.types import Job, Outcome
 from segkit.wire import jsontext
@@ -91,10 +90,11 @@ class PubSubTransport:
         """The reader thread: stays subscribed, puts every message into the queue."""
         backoff = self._server.backoff()
         while not self._closed.is_set() and not self._stop.is_set():
-            subscription = self._server.client.pubsub()
+            listener: Listener | None = None
             try:
-                subscription.psubscribe(self._config.redis_in)
-                self._take_messages(subscription, backoff.worked)
+                listener = Listener(self._server.client, self._config.redis_in)
+                backoff.worked()
+                self._take_messages(listener)
             except REFUSED as error:
                 self._failure = self._server.refusal(error)
                 return
@@ -105,19 +105,16 @@ class PubSubTransport:
                     self._failure = failure
                     return
             finally:
-                subscription.close()
+                if listener is not None:
+                    listener.close()
 
-    def _take_messages(self, subscription: PubSub, subscribed: Callable[[], None]) -> None:
+    def _take_messages(self, listener: Listener) -> None:
         while not self._closed.is_set() and not self._stop.is_set():
-            message = subscription.get_message(timeout=max(self._config.redis_timeout, _LOOK_AROUND))
-            if message is None:
-                continue
-            if message["type"] == "psubscribe":
-                subscribed()
-            elif message["type"] == "pmessage":
-                self._take(message["data"])
+            body = listener.receive(max(self._config.redis_timeout, _LOOK_AROUND))
+            if body is not None:
+                self._take(body)
 
-    def _take(self, body: bytes) -> None:
+    def _take(self, body: bytearray) -> None:
         job = Job(str(next(self._names)), body)
         if not self._queue.put(job):
             waiting = len(self._queue)

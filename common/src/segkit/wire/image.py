@@ -39,7 +39,7 @@ _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 Image.MAX_IMAGE_PIXELS = None
 
 
-def decode_image(data: bytes, config: InputConfig) -> tuple[Bytes, dict[str, Any]]:
+def decode_image(data: bytes | bytearray, config: InputConfig) -> tuple[Bytes, dict[str, Any]]:
     """Reads an image file of any supported format; of several frames or pages the first.
 
     Grey, palette, CMYK and 16 bit become 8-bit RGB (16 bit keeps the high byte), alpha is dropped.

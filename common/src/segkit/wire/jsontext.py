@@ -10,7 +10,7 @@ import orjson
 from segkit.errors import BadJson
 
 
-def read_object(text: bytes, what: str) -> dict[str, Any]:
+def read_object(text: bytes | bytearray, what: str) -> dict[str, Any]:
     """The JSON object in a text.
 
     `NaN` and infinities are let through, so that the check of the value can say where they stand.
@@ -64,7 +64,7 @@ def _as_list(array: Any) -> Any:
     return array.tolist()
 
 
-def _read_leniently(text: bytes, what: str) -> Any:
+def _read_leniently(text: bytes | bytearray, what: str) -> Any:
     if not text.strip():
         raise BadJson(f"{what}: empty; expected a JSON object")
     try:
