@@ -118,13 +118,6 @@ class Listener:
         self.subscription.close()
 
 
-def wait_until(condition, timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
 def entries(client: redis.Redis, stream: str) -> Iterator[dict]:
     """All answers in a stream."""
     for _, fields in client.xrange(stream):

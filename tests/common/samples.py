@@ -1,8 +1,10 @@
-"""Small images and prompts."""
+"""Small images and prompts, and reading what came of them."""
 
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -22,3 +24,15 @@ def encoded(image: Image.Image | None = None, fmt: str = "PNG", **options: objec
     buffer = io.BytesIO()
     (image or picture()).save(buffer, fmt, **options)
     return buffer.getvalue()
+
+
+def loaded(path: Path) -> Image.Image:
+    """An image file as a picture that holds no file open."""
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+def prompt(**value: object) -> bytes:
+    """A prompt file with these keys."""
+    return json.dumps(value).encode()

@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import shutil
 import signal
-import struct
 import subprocess
 import time
-import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from samples import PROMPT, encoded, picture
+from samples import PROMPT, encoded, loaded, picture, prompt
+from workplace import wait_until
 
 DONE = {"a.png", "a.points", "a.json"}
-
-
-def wait_for(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
-def loaded(path):
-    """A PNG file as a picture that holds no file open."""
-    with Image.open(path) as image:
-        image.load()
-        return image
 
 
 def test_a_pair_becomes_mask_and_polygons(folders):
@@ -64,53 +46,6 @@ def test_inputs_are_deleted_on_request_but_never_when_they_failed(folders):
     assert code == 3
     assert folders.names() == {"good.png", "good.json"}
     assert folders.names(folders.failed) == {"bad.jpg", "bad.points", "bad.error.json"}
-
-
-def giant_png() -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
-def prompt(**value):
-    return json.dumps(value).encode()
-
-
-BAD = {
-    "empty.jpg": (b"", PROMPT, "bad_image", "empty"),
-    "text.jpg": (b"hello", PROMPT, "bad_image", "not of a known format"),
-    "cut.jpg": (encoded(fmt="JPEG")[:-60], PROMPT, "bad_image", "cannot be read"),
-    "short.png": (encoded()[:-30], PROMPT, "bad_image", "cannot be read"),
-    "giant.png": (giant_png(), PROMPT, "image_too_large", "50000x50000"),
-    "nojson.png": (encoded(), b'{"points": [', "bad_json", "not JSON"),
-    "list.png": (encoded(), b"[1, 2]", "bad_json", "expected an object"),
-    "nan.png": (encoded(), b'{"points": [[1, 2], [NaN, 3], [4, 5], [6, 7]]}', "bad_prompt", "points[1][0]"),
-    "three.png": (encoded(), prompt(points=[[1, 2], [3, 4], [5, 6]]), "bad_prompt", "3 points"),
-    "word.png": (encoded(), prompt(points=[[1, 2], [3, "4"], [5, 6], [7, 8]]), "bad_prompt", "points[1][1]"),
-    "far.png": (encoded(), prompt(points=[[1, 2], [3, 1e300], [5, 6], [7, 8]]), "bad_prompt", "points[1][1]"),
-    "poison.png": (encoded(), prompt(points=[[1, 2]] * 4, label=66), "internal", "does not like 66"),
-}
-
-
-def test_every_bad_input_is_answered_and_spoils_nothing(folders):
-    for name, (image, text, _, _) in BAD.items():
-        folders.add(name, image, text)
-    for index in range(len(BAD)):
-        folders.add(f"good{index}.bmp", encoded(picture(130 + index), "BMP"))
-    code, said = folders.run("--batch_size", "4", "--incomplete_wait", "0")
-    assert code == 3
-    for name, (_, _, expected, words) in BAD.items():
-        error = folders.error(name.partition(".")[0])
-        assert (error["code"], words in error["message"]) == (expected, True), (name, error)
-    for index in range(len(BAD)):
-        mask = np.array(loaded(folders.out / f"good{index}.png"))
-        assert mask.sum() == 81
-    assert f"{len(BAD)} failed" in said
-    assert list(folders.inputs.iterdir()) == []
-    expected_names = {f"{name.partition('.')[0]}{end}" for name in BAD for end in (".points", ".error.json")} | set(BAD)
-    assert folders.names(folders.failed) == expected_names
 
 
 @pytest.mark.parametrize(
@@ -176,19 +111,10 @@ def test_halves_may_come_in_any_order_and_in_pieces(folders, first, watchdog):
                     file.flush()
                     time.sleep(0.3)
                     assert folders.names() == set() or piece is not data
-        wait_for(lambda: "a.points" in folders.names())
+        wait_until(lambda: "a.points" in folders.names())
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(10) == 0
     assert folders.names() == {"a.jpg", "a.points", "a.png", "a.json"}
-
-
-def test_an_image_that_never_completes_ends_in_failed(folders):
-    folders.add("a.jpg", encoded(fmt="JPEG")[:-60])
-    start = time.monotonic()
-    code, _ = folders.run("--incomplete_wait", "0.5")
-    assert code == 3
-    assert time.monotonic() - start > 0.5
-    assert folders.error("a")["code"] == "bad_image"
 
 
 def test_files_without_partner_are_left_and_named(folders):
@@ -198,159 +124,6 @@ def test_files_without_partner_are_left_and_named(folders):
     assert code == 0
     assert "alone.jpg, prompt.points" in said
     assert {path.name for path in folders.inputs.iterdir()} == {"alone.jpg", "prompt.points"}
-
-
-def test_terminated_in_the_middle(folders):
-    for index in range(10):
-        folders.add(f"{index}.jpg", encoded(fmt="JPEG"))
-    with folders.start(seconds=0.2) as worker:
-        wait_for(lambda: any(name.endswith(".json") for name in folders.names()))
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(10) == 0
-    done = {name.partition(".")[0] for name in folders.names() if name.endswith(".json")}
-    waiting = {path.stem for path in folders.inputs.iterdir()}
-    assert done | waiting == {str(index) for index in range(10)}
-    assert not done & waiting
-    assert len(list(folders.inputs.iterdir())) == 2 * len(waiting)
-
-
-def test_a_second_signal_ends_at_once(folders):
-    folders.add("a.jpg", encoded(fmt="JPEG"))
-    with folders.start(seconds=30) as worker:
-        wait_for(lambda: not (folders.inputs / "a.jpg").exists())
-        time.sleep(0.5)
-        worker.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(5) == -signal.SIGTERM
-
-
-def sums(folder: Path) -> dict[str, int]:
-    return {path.stem: int(np.array(loaded(path)).sum()) for path in folder.glob("*.png")}
-
-
-def check_all_done(folders, number):
-    """Each image is done once, whole, with its own mask, and nothing else lies around."""
-    stems = [str(index) for index in range(number)]
-    assert list(folders.inputs.iterdir()) == []
-    assert folders.names() == {f"{stem}{end}" for stem in stems for end in (".jpg", ".points", ".png", ".json")}
-    assert sums(folders.out) == {stem: 81 * (1 + int(stem) % 9) for stem in stems}
-    for stem in stems:
-        json.loads((folders.out / f"{stem}.json").read_bytes())
-
-
-def fill(folders, number):
-    """Images whose masks differ: the palette index tells them apart."""
-    for index in range(number):
-        value = {**json.loads(PROMPT), "label": 1 + index % 9}
-        folders.add(f"{index}.jpg", encoded(fmt="JPEG", quality=95), prompt(**value))
-
-
-def test_killed_again_and_again_nothing_is_lost(folders):
-    fill(folders, 50)
-    chance = random.Random(1)
-    for _ in range(20):
-        with folders.start(seconds=0.03) as worker:
-            wait_for(lambda: (folders.inputs / ".claims").exists() or not list(folders.inputs.iterdir()))
-            time.sleep(chance.uniform(0.0, 0.2))
-            worker.kill()
-    code, said = folders.run()
-    assert code == 0, said
-    check_all_done(folders, 50)
-
-
-def test_two_workers_share_a_folder(folders):
-    fill(folders, 40)
-    with folders.start(seconds=0.02) as one, folders.start(seconds=0.02) as two:
-        said = [worker.communicate(timeout=60)[1] for worker in (one, two)]
-        assert (one.returncode, two.returncode) == (0, 0)
-    counts = [int(text.rpartition("\n")[0].rpartition("\n")[2].split()[0]) for text in said]
-    assert sum(counts) == 40, said
-    assert min(counts) > 0
-    check_all_done(folders, 40)
-
-
-@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="needs a user whom modes bind")
-def test_a_read_only_output_folder_is_an_error_before_the_start(folders):
-    folders.add("a.jpg", encoded(fmt="JPEG"))
-    folders.out.mkdir()
-    folders.out.chmod(0o555)
-    folders.root.chmod(0o755)
-    user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] if os.geteuid() == 0 else []
-    for path in (folders.root.parents[1], folders.root.parents[0]):
-        path.chmod(0o755)
-    folders.inputs.chmod(0o777)
-    worker = subprocess.run([*user, *folders.command()], capture_output=True, text=True, check=False)
-    if "Permission denied" in worker.stderr:
-        pytest.skip("the other user cannot run this interpreter")
-    assert worker.returncode == 2, worker.stderr
-    assert "--prediction_out: no permission to write" in worker.stderr
-    assert (folders.inputs / "a.jpg").exists()
-
-
-FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
-
-
-def test_a_full_output_folder_loses_nothing(folders):
-    """A limit on the size of files stands for a full disk: writing the second, larger mask fails."""
-    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
-    folders.add("b.bmp", encoded(Image.fromarray(noise), "BMP"))
-    code = FULL + "import runpy, sys, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); sys.argv = sys.argv[1:]\n"
-    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
-    python, script, *flags = folders.command()
-    worker = subprocess.run([python, "-c", code, script, *flags], capture_output=True, text=True, check=False)
-    assert worker.returncode == 1, worker.stderr
-    assert "results of b cannot be written: File too large" in worker.stderr
-    assert "Traceback" not in worker.stderr
-    assert {path.name for path in folders.inputs.iterdir()} == {"b.bmp", "b.points"}
-    assert folders.names() == set()
-
-
-def test_results_on_another_file_system(folders):
-    shared = Path("/dev/shm")
-    if not shared.is_dir() or shared.stat().st_dev == folders.root.stat().st_dev:
-        pytest.skip("no second file system here")
-    folders.add("a.jpg", encoded(fmt="JPEG"))
-    folders.add("b.jpg", b"")
-    other = shared / f"segkit-test-{os.getpid()}"
-    try:
-        code, said = folders.run(
-            "--prediction_out", str(other), "--prediction_tmp", str(folders.root), "--incomplete_wait", "0"
-        )
-        assert code == 3, said
-        assert folders.names(other) == {"a.jpg", "a.points", "a.png", "a.json"}
-        assert folders.names(other / "failed") == {"b.jpg", "b.points", "b.error.json"}
-        assert folders.names(folders.root) == set()
-        assert list(folders.inputs.iterdir()) == []
-    finally:
-        shutil.rmtree(other, ignore_errors=True)
-
-
-def test_the_input_folder_goes_away_and_comes_back(folders):
-    with folders.start("--continuous", "--poll_wait", "0.05") as worker:
-        folders.add("a.jpg", encoded(fmt="JPEG"))
-        wait_for(lambda: "a.points" in folders.names())
-        shutil.rmtree(folders.inputs)
-        time.sleep(0.5)
-        assert worker.poll() is None
-        folders.inputs.mkdir()
-        folders.add("b.jpg", encoded(fmt="JPEG"))
-        wait_for(lambda: "b.points" in folders.names())
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(10) == 0
-        assert "trying again" in worker.stderr.read()
-
-
-def test_a_vanished_input_folder_ends_a_single_run(folders):
-    fill(folders, 5)
-    with folders.start(seconds=0.3) as worker:
-        wait_for((folders.inputs / ".claims").exists)
-        shutil.rmtree(folders.inputs)
-        _, said = worker.communicate(timeout=20)
-    assert worker.returncode in (0, 1), said
-    assert "Traceback" not in said
-    for path in folders.out.glob("*.json"):
-        json.loads(path.read_bytes())
 
 
 def test_several_objects_and_labels(folders):

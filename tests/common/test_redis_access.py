@@ -10,8 +10,8 @@ import sys
 
 import pytest
 import redis
-from redis_process import SERVER, Listener, RedisProcess, message, wait_until
-from workplace import WORKER
+from redis_process import SERVER, Listener, RedisProcess, message
+from workplace import WORKER, wait_until
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 

@@ -7,7 +7,8 @@ import time
 from urllib.request import urlopen
 
 import pytest
-from redis_process import SERVER, Listener, RedisProcess, free_port, heavy_message, mask_of, message, wait_until
+from redis_process import SERVER, Listener, RedisProcess, free_port, heavy_message, mask_of, message
+from workplace import wait_until
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,3 +70,11 @@ class Folders:
     def error(self, name: str) -> dict[str, str]:
         """The code and message in an error file."""
         return json.loads((self.failed / f"{name}.error.json").read_bytes())["error"]
+
+
+def wait_until(condition: Callable[[], object], timeout: float = 20.0) -> None:
+    """Waits for something that other processes do."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from redis_process import SERVER, Listener, RedisProcess, mask_of, message, wait_until
+from redis_process import SERVER, Listener, RedisProcess, mask_of, message
+from workplace import wait_until
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 

@@ -1,0 +1,172 @@
+"""What happens to workers and folders in the middle of the work: nothing is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from samples import PROMPT, encoded, loaded, prompt
+from workplace import wait_until
+
+
+def test_terminated_in_the_middle(folders):
+    for index in range(10):
+        folders.add(f"{index}.jpg", encoded(fmt="JPEG"))
+    with folders.start(seconds=0.2) as worker:
+        wait_until(lambda: any(name.endswith(".json") for name in folders.names()))
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(10) == 0
+    done = {name.partition(".")[0] for name in folders.names() if name.endswith(".json")}
+    waiting = {path.stem for path in folders.inputs.iterdir()}
+    assert done | waiting == {str(index) for index in range(10)}
+    assert not done & waiting
+    assert len(list(folders.inputs.iterdir())) == 2 * len(waiting)
+
+
+def test_a_second_signal_ends_at_once(folders):
+    folders.add("a.jpg", encoded(fmt="JPEG"))
+    with folders.start(seconds=30) as worker:
+        wait_until(lambda: not (folders.inputs / "a.jpg").exists())
+        time.sleep(0.5)
+        worker.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(5) == -signal.SIGTERM
+
+
+def sums(folder: Path) -> dict[str, int]:
+    return {path.stem: int(np.array(loaded(path)).sum()) for path in folder.glob("*.png")}
+
+
+def check_all_done(folders, number):
+    """Each image is done once, whole, with its own mask, and nothing else lies around."""
+    stems = [str(index) for index in range(number)]
+    assert list(folders.inputs.iterdir()) == []
+    assert folders.names() == {f"{stem}{end}" for stem in stems for end in (".jpg", ".points", ".png", ".json")}
+    assert sums(folders.out) == {stem: 81 * (1 + int(stem) % 9) for stem in stems}
+    for stem in stems:
+        json.loads((folders.out / f"{stem}.json").read_bytes())
+
+
+def fill(folders, number):
+    """Images whose masks differ: the palette index tells them apart."""
+    for index in range(number):
+        value = {**json.loads(PROMPT), "label": 1 + index % 9}
+        folders.add(f"{index}.jpg", encoded(fmt="JPEG", quality=95), prompt(**value))
+
+
+def test_killed_again_and_again_nothing_is_lost(folders):
+    fill(folders, 50)
+    chance = random.Random(1)
+    for _ in range(20):
+        with folders.start(seconds=0.03) as worker:
+            wait_until(lambda: (folders.inputs / ".claims").exists() or not list(folders.inputs.iterdir()))
+            time.sleep(chance.uniform(0.0, 0.2))
+            worker.kill()
+    code, said = folders.run()
+    assert code == 0, said
+    check_all_done(folders, 50)
+
+
+def test_two_workers_share_a_folder(folders):
+    fill(folders, 40)
+    with folders.start(seconds=0.02) as one, folders.start(seconds=0.02) as two:
+        said = [worker.communicate(timeout=60)[1] for worker in (one, two)]
+        assert (one.returncode, two.returncode) == (0, 0)
+    counts = [int(text.rpartition("\n")[0].rpartition("\n")[2].split()[0]) for text in said]
+    assert sum(counts) == 40, said
+    assert min(counts) > 0
+    check_all_done(folders, 40)
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="needs a user whom modes bind")
+def test_a_read_only_output_folder_is_an_error_before_the_start(folders):
+    folders.add("a.jpg", encoded(fmt="JPEG"))
+    folders.out.mkdir()
+    folders.out.chmod(0o555)
+    folders.root.chmod(0o755)
+    user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] if os.geteuid() == 0 else []
+    for path in (folders.root.parents[1], folders.root.parents[0]):
+        path.chmod(0o755)
+    folders.inputs.chmod(0o777)
+    worker = subprocess.run([*user, *folders.command()], capture_output=True, text=True, check=False)
+    if "Permission denied" in worker.stderr:
+        pytest.skip("the other user cannot run this interpreter")
+    assert worker.returncode == 2, worker.stderr
+    assert "--prediction_out: no permission to write" in worker.stderr
+    assert (folders.inputs / "a.jpg").exists()
+
+
+FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+
+
+def test_a_full_output_folder_loses_nothing(folders):
+    """A limit on the size of files stands for a full disk: writing the second, larger mask fails."""
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    folders.add("b.bmp", encoded(Image.fromarray(noise), "BMP"))
+    code = FULL + "import runpy, sys, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); sys.argv = sys.argv[1:]\n"
+    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    python, script, *flags = folders.command()
+    worker = subprocess.run([python, "-c", code, script, *flags], capture_output=True, text=True, check=False)
+    assert worker.returncode == 1, worker.stderr
+    assert "results of b cannot be written: File too large" in worker.stderr
+    assert "Traceback" not in worker.stderr
+    assert {path.name for path in folders.inputs.iterdir()} == {"b.bmp", "b.points"}
+    assert folders.names() == set()
+
+
+def test_results_on_another_file_system(folders):
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == folders.root.stat().st_dev:
+        pytest.skip("no second file system here")
+    folders.add("a.jpg", encoded(fmt="JPEG"))
+    folders.add("b.jpg", b"")
+    other = shared / f"segkit-test-{os.getpid()}"
+    try:
+        code, said = folders.run(
+            "--prediction_out", str(other), "--prediction_tmp", str(folders.root), "--incomplete_wait", "0"
+        )
+        assert code == 3, said
+        assert folders.names(other) == {"a.jpg", "a.points", "a.png", "a.json"}
+        assert folders.names(other / "failed") == {"b.jpg", "b.points", "b.error.json"}
+        assert folders.names(folders.root) == set()
+        assert list(folders.inputs.iterdir()) == []
+    finally:
+        shutil.rmtree(other, ignore_errors=True)
+
+
+def test_the_input_folder_goes_away_and_comes_back(folders):
+    with folders.start("--continuous", "--poll_wait", "0.05") as worker:
+        folders.add("a.jpg", encoded(fmt="JPEG"))
+        wait_until(lambda: "a.points" in folders.names())
+        shutil.rmtree(folders.inputs)
+        time.sleep(0.5)
+        assert worker.poll() is None
+        folders.inputs.mkdir()
+        folders.add("b.jpg", encoded(fmt="JPEG"))
+        wait_until(lambda: "b.points" in folders.names())
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(10) == 0
+        assert "trying again" in worker.stderr.read()
+
+
+def test_a_vanished_input_folder_ends_a_single_run(folders):
+    fill(folders, 5)
+    with folders.start(seconds=0.3) as worker:
+        wait_until((folders.inputs / ".claims").exists)
+        folders.inputs.rename(folders.root / "gone")
+        shutil.rmtree(folders.root / "gone", ignore_errors=True)
+        _, said = worker.communicate(timeout=20)
+    assert worker.returncode in (0, 1), said
+    assert "Traceback" not in said
+    for path in folders.out.glob("*.json"):
+        json.loads(path.read_bytes())
