@@ -1,0 +1,1 @@
+"""`segkit doctor`: whether this installation is right."""

@@ -1,0 +1,118 @@
+"""Requests as workers get them: messages from Redis, pairs of files, bodies of HTTP requests."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from fuzz.images import LIMITS, image_files
+from fuzz.target import Target
+from segkit.errors import RequestError
+from segkit.geometry import fill
+from segkit.pipeline import Pipeline
+from segkit.predictor import Found
+from segkit.types import Instance, Job, Prediction, Request
+from segkit.wire import jsontext
+from segkit.wire.multipart import read_parts
+from segkit.wire.opex import encode_opex
+from segkit.wire.reply import decode_reply, encode_reply
+from segkit.wire.request import address, decode_message, decode_pair
+
+PROMPTS = (
+    {"points": [[8, 4], [4, 8.5], [12, 8], [8, 12]], "label": 3},
+    {"points": [{"x": 3, "y": 4, "label": 1}, {"x": 0, "y": 0, "label": 0}]},
+    {"box": {"x0": 10, "y0": 3, "x1": 2, "y1": 9}},
+    {"objects": [{"box": {"x0": 1, "y0": 1, "x1": 9, "y1": 9}}, {"points": [[1, 2], [3, 4], [5, 6], [7, 8], [2, 2]]}]},
+)
+
+
+class Bright:
+    """Every prompt gets the pixels that are brighter than the mean."""
+
+    def __init__(self) -> None:
+        self.segmenter = {"type": "bright"}
+
+    def predict(self, requests: Sequence[Request]) -> list[Found]:
+        return [
+            [Instance(request.image[:, :, 0] > request.image.mean(), label=prompt.label) for prompt in request.prompts]
+            for request in requests
+        ]
+
+
+def messages() -> Iterable[bytes]:
+    for index, image in enumerate(image_files()):
+        prompt = PROMPTS[index % len(PROMPTS)]
+        text = {"image": base64.b64encode(image).decode(), "id": str(index), "reply_to": "mine"}
+        yield json.dumps({**text, **(prompt if index % 2 else {"prompt": prompt})}).encode()
+
+
+def run_message(data: bytes) -> None:
+    """Through the whole pipeline, and the reply through the client."""
+    _check(_PIPELINES["message"], Job("1", data))
+
+
+def pairs() -> Iterable[bytes]:
+    for index, image in enumerate(image_files()):
+        yield json.dumps(PROMPTS[index % len(PROMPTS)]).encode() + b"\0\0" + image
+
+
+def run_pair(data: bytes) -> None:
+    """The prompt file comes first, then two zero bytes, then the image file."""
+    prompt, _, image = data.partition(b"\0\0")
+    _check(_PIPELINES["pair"], Job("1", image, prompt))
+
+
+def bodies() -> Iterable[bytes]:
+    for index, image in enumerate(image_files()):
+        prompt = json.dumps(PROMPTS[index % len(PROMPTS)]).encode()
+        yield (
+            b"".join(
+                b'--x\r\nContent-Disposition: form-data; name="%s"; filename="a"\r\n\r\n%s\r\n' % part
+                for part in ((b"image", image), (b"prompt", prompt))
+            )
+            + b"--x--\r\n"
+        )
+
+
+def run_body(data: bytes) -> None:
+    """A body of type multipart/form-data."""
+    try:
+        parts = read_parts(data, "multipart/form-data; boundary=x")
+    except RequestError:
+        return
+    assert all(isinstance(part, bytes) for part in parts.values())
+    assert sum(map(len, parts.values())) <= len(data)
+
+
+def _check(pipeline: Pipeline, job: Job) -> None:
+    """A request ends with an answer that is whole, or with an error that is the requester's fault."""
+    (outcome,) = pipeline.run([job])
+    if outcome.error is not None:
+        assert outcome.error.code not in ("internal", "out_of_memory"), outcome.error
+        return
+    opex = json.loads(outcome.parts["opex"])
+    reply = decode_reply(outcome.parts["reply"], "x")
+    assert len(opex["objects"]) == sum(map(len, reply.regions))
+    for instance, regions in zip(reply.instances, reply.regions, strict=True):
+        assert instance.mask is not None
+        np.testing.assert_array_equal(fill(regions, reply.mask.shape), instance.mask)
+    jsontext.read_object(outcome.parts["reply"], "reply")
+
+
+def _encode(prediction: Prediction) -> dict[str, bytes]:
+    return {"reply": encode_reply(prediction), "opex": encode_opex(prediction)}
+
+
+_PIPELINES = {
+    "message": Pipeline(
+        predictor=Bright(), decoder=decode_message, encoder=_encode, input_config=LIMITS, address=address
+    ),
+    "pair": Pipeline(predictor=Bright(), decoder=decode_pair, encoder=_encode, input_config=LIMITS),
+}
+
+MESSAGE = Target(run_message, messages)
+PAIR = Target(run_pair, pairs)
+BODY = Target(run_body, bodies)

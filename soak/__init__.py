@@ -1,0 +1,1 @@
+"""Long runs of real workers under mixed load: `make soak`."""

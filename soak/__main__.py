@@ -1,0 +1,103 @@
+"""`python -m soak [TRANSPORT ...] [--minutes N]`: the worker of each transport under good and bad requests.
+
+After the first fifth of the time, in which it warms up, a worker's memory may grow by five percent at most, its open
+files and threads may not grow, and every request has to be answered, as it has to be. Exit code 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from soak.drivers import DRIVERS, Driver
+from soak.load import requests
+from soak.process import Usage, usage
+
+OUTSTANDING = 6  # requests under way on each transport
+MOST_GROWTH = 0.05
+WARM_UP = 0.2
+PATIENCE = 60.0  # seconds for the last answers
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__.partition("\n")[0])
+    parser.add_argument("transports", nargs="*", metavar="TRANSPORT", help=f"of {', '.join(DRIVERS)} (default: all)")
+    parser.add_argument("--minutes", type=float, default=20.0, help="for how long (default: %(default)s)")
+    args = parser.parse_args()
+    unknown = [name for name in args.transports if name not in DRIVERS]
+    if unknown:
+        parser.error(f"no transport {', '.join(unknown)}; expected some of {', '.join(DRIVERS)}")
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        drivers = {name: DRIVERS[name](Path(folder) / name, stack) for name in args.transports or DRIVERS}
+        seen = soak(drivers, 60 * args.minutes)
+        well = [report(name, driver, seen[name]) for name, driver in drivers.items()]
+        return 0 if all(well) else 1
+
+
+def soak(drivers: dict[str, Driver], seconds: float) -> dict[str, list[Usage]]:
+    """Keeps all drivers busy; what their workers used, once a second."""
+    streams = {name: requests(f"{name}-", seed) for seed, name in enumerate(drivers)}
+    seen: dict[str, list[Usage]] = {name: [] for name in drivers}
+    end = time.monotonic() + seconds
+    look = time.monotonic()
+    while time.monotonic() < end:
+        for name, driver in drivers.items():
+            for request in itertools.islice(streams[name], max(0, OUTSTANDING - driver.answers.outstanding)):
+                driver.send(request)
+            driver.collect()
+        if time.monotonic() >= look:
+            look += 1
+            for name, driver in drivers.items():
+                seen[name].append(usage(driver.worker.pid))
+        time.sleep(0.005)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and any(driver.answers.outstanding for driver in drivers.values()):
+        for driver in drivers.values():
+            driver.collect()
+        time.sleep(0.05)
+    return seen
+
+
+def report(name: str, driver: Driver, seen: Sequence[Usage]) -> bool:
+    """Prints how it went; True if all is well."""
+    begin, end = after_warm_up(seen)
+    answers, lost = driver.answers, driver.answers.lost()
+    growth = end.memory / begin.memory - 1
+    print(
+        f"{name}: {answers.right} right, {len(answers.wrong)} wrong, {len(lost)} lost, "
+        f"slowest {answers.slowest:.1f} s; memory {begin.memory / 1e6:.0f} -> {end.memory / 1e6:.0f} MB ({100 * growth:+.1f} %), "
+        f"files {begin.files} -> {end.files}, threads {begin.threads} -> {end.threads}"
+    )
+    for problem in [*answers.wrong[:5], *(f"{request}: lost" for request in lost[:5])]:
+        print(f"  {problem}")
+    alive = driver.worker.poll() is None
+    if not alive:
+        print(f"  the worker ended with exit code {driver.worker.returncode}")
+    steady = growth <= MOST_GROWTH and end.files <= begin.files + 1 and end.threads <= begin.threads
+    return alive and steady and not answers.wrong and not lost
+
+
+def after_warm_up(seen: Sequence[Usage]) -> tuple[Usage, Usage]:
+    """What was used just after warming up, and at the end: the medians of a fifth of the time each."""
+    span = max(1, int(WARM_UP * len(seen)))
+    return median(seen[span : 2 * span] or seen), median(seen[-span:])
+
+
+def median(seen: Sequence[Usage]) -> Usage:
+    """Of each figure for itself; of files and threads the most, as they come and go."""
+    return Usage(
+        int(statistics.median(use.memory for use in seen)),
+        max(use.files for use in seen),
+        max(use.threads for use in seen),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

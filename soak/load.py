@@ -1,0 +1,91 @@
+"""Requests without end: most are good, some are bad, and of each it is known how it has to be answered."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PHOTOS = Path(__file__).resolve().parents[1] / "dextr" / "demo" / "photos"
+BAD_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Request:
+    """An image with its prompt.
+
+    Attributes:
+        name: comes back with the answer.
+        image: a file.
+        prompt: JSON text, or what is none.
+        code: of the error that it has to be answered with; None for a good one.
+        labels: the palette indices that the mask of a good one has.
+        size: width and height of its image.
+    """
+
+    name: str
+    image: bytes
+    prompt: bytes
+    code: str | None = None
+    labels: frozenset[int] = frozenset()
+    size: tuple[int, int] = (0, 0)
+
+
+def requests(prefix: str, seed: int) -> Iterator[Request]:
+    """An endless mixture; names begin with `prefix`."""
+    rng = random.Random(seed)
+    photos = [
+        (Image.open(path).convert("RGB"), json.loads(path.with_suffix(".points").read_bytes()))
+        for path in sorted(PHOTOS.glob("*.jpg"))
+    ]
+    for index in itertools.count():
+        photo, prompt = rng.choice(photos)
+        good = _good(f"{prefix}{index}", photo, prompt, rng)
+        yield _spoilt(good, rng) if rng.random() < BAD_SHARE else good
+
+
+def _good(name: str, photo: Image.Image, prompt: dict[str, object], rng: random.Random) -> Request:
+    """The photo at another size and in another format, with labels of its own, so that no answer fits another one."""
+    scale = rng.uniform(0.3, 1.0)
+    size = (round(scale * photo.width), round(scale * photo.height))
+    buffer = io.BytesIO()
+    photo.resize(size).save(buffer, rng.choice(["JPEG", "PNG", "BMP"]))
+    found = prompt.get("objects", [prompt])
+    assert isinstance(found, list)
+    labels = rng.sample(range(1, 256), len(found))
+    factors = (size[0] / photo.width, size[1] / photo.height)
+    objects = [
+        {"points": (np.array(single["points"]) * factors).tolist(), "label": label}
+        for single, label in zip(found, labels, strict=True)
+    ]
+    return Request(name, buffer.getvalue(), json.dumps({"objects": objects}).encode(), None, frozenset(labels), size)
+
+
+def _spoilt(good: Request, rng: random.Random) -> Request:
+    name, image, prompt = good.name, good.image, good.prompt
+    return rng.choice(
+        [
+            Request(name, image[: len(image) // 2], prompt, "bad_image"),
+            Request(name, rng.randbytes(1000), prompt, "bad_image"),
+            Request(name, _giant(), prompt, "image_too_large"),
+            Request(name, image, b'{"points": [[1, 2], [3, 4]]}', "bad_prompt"),
+            Request(name, image, b'{"points": [[1, 2], [3, null], [5, 6], [7, 8]]}', "bad_prompt"),
+            Request(name, image, b'{"points": [{"x": 1, "y": 2, "label": 1}]}', "unsupported_prompt"),
+        ]
+    )
+
+
+def _giant() -> bytes:
+    """The beginning of a BMP file of 60000x60000 pixels."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(buffer, "BMP")
+    data = bytearray(buffer.getvalue())
+    data[18:26] = (60_000).to_bytes(4, "little") * 2
+    return bytes(data)
