@@ -70,10 +70,11 @@ def report(name: str, driver: Driver, seen: Sequence[Usage]) -> bool:
     begin, end = after_warm_up(seen)
     answers, lost = driver.answers, driver.answers.lost()
     growth = end.memory / begin.memory - 1
+    memory = f"{begin.memory / 1e6:.0f} -> {end.memory / 1e6:.0f} MB ({100 * growth:+.1f} %)"
     print(
-        f"{name}: {answers.right} right, {len(answers.wrong)} wrong, {len(lost)} lost, "
-        f"slowest {answers.slowest:.1f} s; memory {begin.memory / 1e6:.0f} -> {end.memory / 1e6:.0f} MB ({100 * growth:+.1f} %), "
-        f"files {begin.files} -> {end.files}, threads {begin.threads} -> {end.threads}"
+        f"{name}: {answers.right} right, {len(answers.wrong)} wrong, {len(lost)} lost; "
+        f"slowest {answers.slowest:.1f} s, "
+        f"memory {memory}, files {begin.files} -> {end.files}, threads {begin.threads} -> {end.threads}"
     )
     for problem in [*answers.wrong[:5], *(f"{request}: lost" for request in lost[:5])]:
         print(f"  {problem}")
