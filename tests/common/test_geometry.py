@@ -5,9 +5,6 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
 from segkit.geometry import (
@@ -90,19 +87,14 @@ def drawn_by_pillow(regions, shape):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_filled_rings_are_the_mask_again(kind: Callable):
     rng = np.random.default_rng(1)
-    for _ in range(400):
+    for index in range(2500):  # of 8 kinds, so 20 000 in all
         mask = kind(rng)
         regions = trace(mask)
-        np.testing.assert_array_equal(fill(regions, mask.shape), mask)
-        np.testing.assert_array_equal(drawn_by_pillow(regions, mask.shape), mask)
+        assert (fill(regions, mask.shape) == mask).all(), mask
+        if index % 8 == 0:
+            assert (drawn_by_pillow(regions, mask.shape) == mask).all(), mask
         rings = [ring for region in regions for ring in (region.outer, *region.holes)]
         assert all(len(ring) >= 3 and ring.dtype == np.int32 for ring in rings)
-
-
-@settings(deadline=None, derandomize=True, max_examples=300)
-@given(arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 1)))
-def test_filled_rings_of_any_small_mask(mask):
-    np.testing.assert_array_equal(fill(trace(mask), mask.shape), mask)
 
 
 def test_every_part_and_every_hole_of_3x4_pixels():

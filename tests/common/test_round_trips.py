@@ -1,0 +1,147 @@
+"""What is written is read back as it was, whatever it is; what is wrong is refused with the place where it stands."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opex import ObjectPredictions
+from samples import encoded
+from strategies import NAMES, instances, json_values, masks, prompts, single_prompts
+
+from segkit.config import InputConfig
+from segkit.errors import BadJson, BadPrompt, RequestError
+from segkit.geometry import compose, fill, trace
+from segkit.types import Job, Prediction, Request
+from segkit.wire.opex import encode_opex
+from segkit.wire.prompt import parse_prompt
+from segkit.wire.reply import decode_reply, encode_reply
+from segkit.wire.request import address, decode_message
+
+many = settings(deadline=None, derandomize=True, max_examples=300)
+IMAGE = np.zeros((20, 20, 3), np.uint8)
+
+
+def predicted(found, name="name"):
+    regions = tuple(trace(instance.mask, instance.offset) for instance in found)
+    return Prediction(Request(name, IMAGE, named=True), tuple(found), regions, compose(found, (20, 20)), {})
+
+
+@many
+@given(masks(24))
+def test_rings(mask):
+    np.testing.assert_array_equal(fill(trace(mask), mask.shape), mask)
+
+
+@many
+@given(prompts())
+def test_prompts(value):
+    singles = value.get("objects", [value])
+    parsed = parse_prompt(json.loads(json.dumps(value)))
+    assert len(parsed) == len(singles)
+    for index, (single, prompt) in enumerate(zip(singles, parsed, strict=True)):
+        assert prompt.label == single.get("label", index + 1 if "objects" in value else 1)
+        if "box" in single:
+            box = single["box"]
+            assert sorted([box["x0"], box["x1"]]) == prompt.box[[0, 2]].tolist()
+            assert sorted([box["y0"], box["y1"]]) == prompt.box[[1, 3]].tolist()
+        if isinstance(single.get("points", [None])[0], list):
+            assert prompt.extreme_points.tolist() == single["points"]
+        elif "points" in single:
+            assert prompt.clicks.tolist() == [[click["x"], click["y"]] for click in single["points"]]
+            assert prompt.click_labels.tolist() == [click["label"] for click in single["points"]]
+
+
+def places(value, path=()):
+    """All places in a JSON value, as the keys that lead there."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+@many
+@given(st.data(), single_prompts(), json_values())
+def test_a_prompt_with_anything_put_in_somewhere(data, value, thing):
+    """It is read, or refused at a place that begins with a key of the prompt."""
+    value = json.loads(json.dumps(value))
+    *path, last = data.draw(st.sampled_from([place for place in places(value) if place]))
+    target = value
+    for key in path:
+        target = target[key]
+    target[last] = thing
+    found = parsed_or_error(value)
+    if isinstance(found, BadPrompt):
+        assert re.match(r"points|box|label", found.path), found
+    else:
+        assert all(
+            array is None or np.isfinite(array).all() for array in (found.extreme_points, found.clicks, found.box)
+        )
+
+
+def parsed_or_error(value):
+    try:
+        return parse_prompt(value)[0]
+    except BadPrompt as error:
+        return error
+
+
+@many
+@given(prompts(), st.none() | NAMES, st.none() | NAMES, st.booleans())
+def test_messages(value, name, reply_to, under_prompt):
+    text = {"image": base64.b64encode(encoded()).decode(), **({"prompt": value} if under_prompt else value)}
+    text |= {key: given for key, given in (("id", name), ("reply_to", reply_to)) if given is not None}
+    request = decode_message(Job("entry", json.dumps(text).encode()), InputConfig())
+    assert request.id == ("entry" if name is None else name)
+    assert (request.named, request.reply_to) == (name is not None, reply_to)
+    assert request.source == json.loads(json.dumps(value))
+    assert request.image[8, 8].tolist() == [255, 255, 255]
+
+
+@many
+@given(st.dictionaries(st.sampled_from(["image", "points", "prompt", "id", "reply_to", "box", "x"]), json_values()))
+def test_messages_of_anything(value):
+    job = Job("entry", json.dumps(value).encode())
+    with pytest.raises(RequestError):
+        decode_message(job, InputConfig())
+    assert all(part is None or isinstance(part, str) for part in address(job))
+
+
+@many
+@given(st.binary(max_size=200))
+def test_messages_that_are_no_text(data):
+    with pytest.raises((BadJson, RequestError)):
+        decode_message(Job("entry", data), InputConfig())
+    assert all(part is None or isinstance(part, str) for part in address(Job("entry", data)))
+
+
+@many
+@given(st.lists(instances(), max_size=4), NAMES)
+def test_replies(found, name):
+    prediction = predicted(found, name)
+    again = decode_reply(encode_reply(prediction), "other")
+    assert again.request.id == name
+    np.testing.assert_array_equal(again.mask, prediction.mask)
+    assert [len(regions) for regions in again.regions if regions] == [len(r) for r in prediction.regions if r]
+    for regions, expected in zip(filter(None, again.regions), filter(None, prediction.regions), strict=True):
+        np.testing.assert_array_equal(fill(regions, (20, 20)), fill(expected, (20, 20)))
+
+
+@many
+@given(st.lists(instances(), max_size=4), NAMES)
+def test_opex(found, name):
+    prediction = predicted(found, name)
+    again = ObjectPredictions.from_json_string(encode_opex(prediction).decode())
+    assert again.id == name
+    regions = [(index, region) for index, parts in enumerate(prediction.regions) for region in parts]
+    assert len(again.objects) == len(regions)
+    for written, (index, region) in zip(again.objects, regions, strict=True):
+        assert written.label == found[index].name
+        assert written.score == found[index].score
+        assert written.polygon.points == region.outer.tolist()
+        assert json.loads(written.meta.get("holes", "[]")) == [hole.tolist() for hole in region.holes]
