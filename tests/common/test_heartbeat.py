@@ -59,7 +59,7 @@ def test_a_worker_that_hangs_is_found(folder):
 
 
 def test_the_dead_are_cleared_away(folder):
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     (folder / f"worker-{process.pid}.json").write_text('{"problem": ""}')
@@ -82,3 +82,18 @@ def test_the_flag_needs_no_other_flags(tmp_path):
             time.sleep(0.1)
         worker.terminate()
         assert worker.wait(10) == 0
+
+
+@pytest.mark.parametrize("kind", ["open to others", "a link"])
+def test_a_folder_that_others_can_write_in_is_not_used(folder, tmp_path, kind):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    if kind == "a link":
+        folder.symlink_to(elsewhere)
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    with heartbeat.Heartbeat("worker", lambda: None):
+        time.sleep(0.1)
+        assert list(folder.iterdir()) == []
+        assert "not this user's own folder" in heartbeat.check("worker")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import tempfile
 import threading
 import time
@@ -47,6 +48,7 @@ class Heartbeat:
                 problem = str(error) or type(error).__name__
             with contextlib.suppress(OSError):  # without a writable temporary folder there is no health check
                 self._path.parent.mkdir(mode=0o700, exist_ok=True)
+                _check_owner(self._path.parent)
                 draft = self._path.with_suffix(".new")
                 draft.write_text(json.dumps({"problem": problem}))
                 draft.replace(self._path)
@@ -57,6 +59,11 @@ class Heartbeat:
 def check(name: str) -> str:
     """What is wrong with the workers of a command on this machine; "" if there is one and all are well."""
     problems, alive = [], 0
+    if folder().exists():
+        try:
+            _check_owner(folder())
+        except PermissionError as error:
+            return str(error)
     for path in sorted(folder().glob(f"{name}-*.json")):
         if not _is_running(int(path.stem.rpartition("-")[2])):
             path.unlink(missing_ok=True)
@@ -74,6 +81,17 @@ def check(name: str) -> str:
 def folder() -> Path:
     """Where the files are: one folder per user in the folder for temporary files."""
     return Path(tempfile.gettempdir()) / f"segkit-{os.getuid()}"
+
+
+def _check_owner(path: Path) -> None:
+    """Everybody may write in the folder for temporary files; who was there first could lay links out for us to follow.
+
+    Raises:
+        PermissionError: the folder is another user's, or is open to others.
+    """
+    status = path.lstat()
+    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o077:
+        raise PermissionError(f"{path} is not this user's own folder; remove it, or set TMPDIR to another place")
 
 
 def _is_running(process: int) -> bool:
