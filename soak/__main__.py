@@ -12,13 +12,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from soak.drivers import DRIVERS, Driver
 from soak.load import requests
 from soak.process import Usage, usage
+from soak.subject import DEXTR
 
 OUTSTANDING = 6  # requests under way on each transport
 MOST_GROWTH = 0.05
@@ -35,7 +36,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no transport {', '.join(unknown)}; expected some of {', '.join(DRIVERS)}")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        drivers = {name: DRIVERS[name](Path(folder) / name, stack) for name in args.transports or DRIVERS}
+        drivers = {name: DRIVERS[name](DEXTR, Path(folder) / name, stack) for name in args.transports or DRIVERS}
         seen = soak(drivers, 60 * args.minutes)
         well = [report(name, driver, seen[name]) for name, driver in drivers.items()]
         return 0 if all(well) else 1
@@ -43,6 +44,7 @@ def main() -> int:
 
 def soak(drivers: dict[str, Driver], seconds: float) -> dict[str, list[Usage]]:
     """Keeps all drivers busy; what their workers used, once a second."""
+    wait_until_ready(drivers.values())
     streams = {name: requests(f"{name}-", seed) for seed, name in enumerate(drivers)}
     seen: dict[str, list[Usage]] = {name: [] for name in drivers}
     end = time.monotonic() + seconds
@@ -63,6 +65,16 @@ def soak(drivers: dict[str, Driver], seconds: float) -> dict[str, list[Usage]]:
             driver.collect()
         time.sleep(0.05)
     return seen
+
+
+def wait_until_ready(drivers: Iterable[Driver], seconds: float = 120.0) -> None:
+    """Until all workers take requests."""
+    end = time.monotonic() + seconds
+    for driver in drivers:
+        while not driver.ready():
+            if time.monotonic() > end or driver.worker.poll() is not None:
+                raise SystemExit(f"a worker does not start: {driver.said}")
+            time.sleep(0.1)
 
 
 def report(name: str, driver: Driver, seen: Sequence[Usage]) -> bool:

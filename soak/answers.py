@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from soak.load import Request
 
 
@@ -18,11 +16,15 @@ class Answers:
 
     Attributes:
         right: how many were answered as they have to be.
+        refused: how many were told to come again later by a worker that was stopping.
+        stopping: whether that is a right answer now.
         wrong: what was wrong with the others.
         slowest: seconds of the slowest answer.
     """
 
     right: int = 0
+    refused: int = 0
+    stopping: bool = False
     wrong: list[str] = field(default_factory=list)
     slowest: float = 0.0
     _waiting: dict[str, tuple[Request, float]] = field(default_factory=dict)
@@ -38,17 +40,27 @@ class Answers:
             self._waiting[request.name] = (request, time.monotonic())
 
     def failed(self, name: str, code: str) -> None:
-        """It was answered with an error."""
+        """It was answered with an error; `overloaded` also stands for a server that is not there any more."""
+        if code == "overloaded" and self.stopping:
+            with self._lock:
+                del self._waiting[name]
+                self.refused += 1
+            return
         self._conclude(name, lambda request: "" if code == request.code else f"{code} instead of {request.code}")
 
-    def found(self, name: str, mask: np.ndarray) -> None:
-        """It was answered with a mask, (H, W) of palette indices."""
-        self._conclude(name, lambda request: _difference(request, mask))
+    def found(self, name: str, size: tuple[int, int], labels: frozenset[int] | None) -> None:
+        """It was answered with a mask of this width and height, in which there are these labels; None if unknown."""
+        self._conclude(name, lambda request: _difference(request, size, labels))
 
     def lost(self) -> list[str]:
         """The names of those that were never answered."""
         with self._lock:
             return sorted(self._waiting)
+
+    def forget(self) -> None:
+        """Nobody waits any longer for what is under way."""
+        with self._lock:
+            self._waiting.clear()
 
     def _conclude(self, name: str, compare: Callable[[Request], str]) -> None:
         with self._lock:
@@ -61,10 +73,11 @@ class Answers:
                 self.right += 1
 
 
-def _difference(request: Request, mask: np.ndarray) -> str:
+def _difference(request: Request, size: tuple[int, int], labels: frozenset[int] | None) -> str:
     if request.code is not None:
-        return f"a mask instead of {request.code}"
-    if mask.shape[::-1] != request.size:
-        return f"a mask of {mask.shape[::-1]} instead of {request.size}"
-    labels = frozenset(np.unique(mask).tolist()) - {0}
-    return "" if labels <= request.labels and labels else f"labels {sorted(labels)} instead of {sorted(request.labels)}"
+        return f"a result instead of {request.code}"
+    if size != request.size:
+        return f"a mask of {size} instead of {request.size}"
+    if labels is None or request.labels is None or (labels and labels <= request.labels):
+        return ""
+    return f"labels {sorted(labels)} instead of {sorted(request.labels)}"

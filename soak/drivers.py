@@ -8,7 +8,6 @@ import json
 import os
 import socket
 import subprocess
-import sysconfig
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,27 +22,43 @@ from PIL import Image
 
 from soak.answers import Answers
 from soak.load import Request
-
-MODEL = ["--model", "demo", "--device", "cpu", "--quiet", "--max_pixels", "10000000"]
+from soak.subject import Subject
 
 
 class Driver:
     """A worker process and the way to it.
 
     Args:
+        subject: whose worker.
         folder: an empty one.
         stack: what has to end with the run is put onto it.
     """
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.answers = Answers()
-        self._folder, self._stack = folder, stack
-        folder.mkdir()
-        self.worker = stack.enter_context(running(self.command(), folder / "worker.log"))
+    loses_with_worker = True  # whether what a killed worker had is gone
 
-    def command(self) -> list[str]:
-        """The command line of the worker."""
+    def __init__(self, subject: Subject, folder: Path, stack: ExitStack) -> None:
+        self.answers = Answers()
+        self._subject, self._folder, self._stack = subject, folder, stack
+        folder.mkdir()
+        self._command = self.prepare()
+        self.start()
+
+    def start(self) -> None:
+        """Starts a worker; the one before, if there was one, has ended."""
+        self.worker = self._stack.enter_context(running(self._command, self._folder / "worker.log"))
+
+    @property
+    def said(self) -> str:
+        """The log of the latest worker."""
+        return (self._folder / "worker.log").read_text(errors="replace")
+
+    def prepare(self) -> list[str]:
+        """Sets up what the worker needs; its command line."""
         raise NotImplementedError
+
+    def ready(self) -> bool:
+        """Whether the worker takes requests."""
+        return True
 
     def send(self, request: Request) -> None:
         """Hands a request over."""
@@ -52,20 +67,27 @@ class Driver:
     def collect(self) -> None:
         """Books the answers that have come; called again and again."""
 
+    def untouched(self) -> int:
+        """How many requests wait where a later worker will find them."""
+        return 0
+
 
 class FolderDriver(Driver):
-    """`dextr_predict_poll`."""
+    """`*_predict_poll`."""
 
-    def command(self) -> list[str]:
+    loses_with_worker = False
+
+    def prepare(self) -> list[str]:
         for name in ("in", "out"):
             (self._folder / name).mkdir()
         folders = ["--prediction_in", str(self._folder / "in"), "--prediction_out", str(self._folder / "out")]
-        waits = ["--continuous", "--poll_wait", "0.05", "--incomplete_wait", "0.5", "--delete_input"]
-        return [script("dextr_predict_poll"), *MODEL, *folders, *waits]
+        waits = ["--continuous", "--poll_wait", "0.05", "--incomplete_wait", "0.5", "--delete_input", "--overlay"]
+        return self._subject.command("folder", *folders, *waits)
 
     def send(self, request: Request) -> None:
         self.answers.sent(request)
-        (self._folder / "in" / f"{request.name}.points").write_bytes(request.prompt)
+        if self._subject.suffix is not None:
+            (self._folder / "in" / f"{request.name}{self._subject.suffix}").write_bytes(request.prompt)
         draft = self._folder / f"{request.name}.draft"
         draft.write_bytes(request.image)
         draft.rename(self._folder / "in" / f"{request.name}.jpg")
@@ -73,29 +95,37 @@ class FolderDriver(Driver):
     def collect(self) -> None:
         out = self._folder / "out"
         for path in out.glob("*.json"):
-            mask = path.with_suffix(".png")
-            self.answers.found(path.stem, pixels(mask.read_bytes()))
-            path.unlink()
-            mask.unlink()
+            mask, overlay = path.with_suffix(".png"), out / f"{path.stem}-overlay.png"
+            with Image.open(overlay) as picture:
+                size = picture.size
+            self.answers.found(path.stem, size, labels(mask.read_bytes()) if mask.exists() else None)
+            for file in (path, mask, overlay):
+                file.unlink(missing_ok=True)
         for path in (out / "failed").glob("*.error.json"):
             self.answers.failed(path.name.removesuffix(".error.json"), json.loads(path.read_bytes())["error"]["code"])
         for path in (out / "failed").glob("*"):
             path.unlink()
 
+    def untouched(self) -> int:
+        return len(list((self._folder / "in").glob("*.jpg")))
+
 
 class RedisDriver(Driver):
-    """`dextr_predict_redis` on channels, with a server of its own."""
+    """`*_predict_redis` on channels, with a server of its own."""
 
     mode = "pubsub"
 
-    def command(self) -> list[str]:
+    def prepare(self) -> list[str]:
         port = free_port()
         command = ["redis-server", "--port", str(port), "--save", "", "--dir", str(self._folder), "--bind", "127.0.0.1"]
         self._stack.enter_context(running(command, self._folder / "server.log"))
         self._client: Any = redis.Redis(port=port)
         self._listen()
         flags = ["--redis_port", str(port), "--redis_in", "in", "--redis_out", "out", "--redis_mode", self.mode]
-        return [script("dextr_predict_redis"), *MODEL, *flags]
+        return self._subject.command("redis", *flags, "--redis_claim_idle", "1")
+
+    def ready(self) -> bool:
+        return bool(self._client.pubsub_numpat())
 
     def send(self, request: Request) -> None:
         self.answers.sent(request)
@@ -121,14 +151,25 @@ class RedisDriver(Driver):
         reply = json.loads(text)
         if "error" in reply:
             self.answers.failed(reply["id"], reply["error"]["code"])
-        else:
-            self.answers.found(reply["id"], pixels(base64.b64decode(reply["mask"])))
+            return
+        image = reply["meta"]["image"]
+        facts = json.loads(image) if isinstance(image, str) else image  # OPEX, or our own reply
+        mask = reply.get("mask")
+        size = (facts["width"], facts["height"])
+        self.answers.found(reply["id"], size, None if mask is None else labels(base64.b64decode(mask)))
 
 
 class StreamDriver(RedisDriver):
-    """`dextr_predict_redis` on streams."""
+    """`*_predict_redis` on streams."""
 
     mode = "stream"
+    loses_with_worker = False
+
+    def ready(self) -> bool:
+        return True
+
+    def untouched(self) -> int:
+        return int(self._client.xlen("in"))
 
     def collect(self) -> None:
         for stream in ("out", "out_errors"):
@@ -144,39 +185,42 @@ class StreamDriver(RedisDriver):
 
 
 class HttpDriver(Driver):
-    """`dextr_serve`."""
+    """`*_serve`."""
 
-    def command(self) -> list[str]:
+    def prepare(self) -> list[str]:
         self._client = self._stack.enter_context(httpx.Client(timeout=60))
         self._threads = self._stack.enter_context(ThreadPoolExecutor(8))
-        self._url = f"http://127.0.0.1:{free_port()}"
-        return [script("dextr_serve"), *MODEL, "--host", "127.0.0.1", "--port", self._url.rpartition(":")[2]]
+        port = str(free_port())
+        self._url = f"http://127.0.0.1:{port}"
+        return self._subject.command("http", "--host", "127.0.0.1", "--port", port)
+
+    def ready(self) -> bool:
+        try:
+            return self._client.get(f"{self._url}/ready").status_code == httpx.codes.OK
+        except httpx.ConnectError:
+            return False
 
     def send(self, request: Request) -> None:
         self.answers.sent(request)
         self._threads.submit(self._ask, request)
 
     def _ask(self, request: Request) -> None:
-        parts = {"image": ("a", request.image), "prompt": ("b", request.prompt)}
-        while True:
-            try:
-                answer = self._client.post(f"{self._url}/predict", files=parts, headers={"Accept": "image/png"})
-            except httpx.ConnectError:  # not there yet
-                threading.Event().wait(0.2)
-                continue
-            break
+        parts = {"image": ("a", request.image)}
+        if self._subject.suffix is not None:
+            parts["prompt"] = ("b", request.prompt)
+        try:
+            answer = self._client.post(f"{self._url}/predict", files=parts, headers={"Accept": "image/png"})
+        except httpx.ConnectError:
+            self.answers.failed(request.name, "overloaded")
+            return
         if answer.status_code == httpx.codes.OK:
-            self.answers.found(request.name, pixels(answer.content))
+            with Image.open(io.BytesIO(answer.content)) as mask:
+                self.answers.found(request.name, mask.size, labels(answer.content))
         else:
             self.answers.failed(request.name, answer.json()["error"]["code"])
 
 
 DRIVERS = {"folder": FolderDriver, "channels": RedisDriver, "streams": StreamDriver, "http": HttpDriver}
-
-
-def script(name: str) -> str:
-    """The path of an installed command."""
-    return str(Path(sysconfig.get_path("scripts")) / name)
 
 
 def message(request: Request) -> bytes:
@@ -185,10 +229,10 @@ def message(request: Request) -> bytes:
     return json.dumps({**text, **json.loads(request.prompt)}).encode()
 
 
-def pixels(png: bytes) -> np.ndarray:
-    """(H, W) of palette indices."""
+def labels(png: bytes) -> frozenset[int]:
+    """The palette indices in a mask, without the background's."""
     with Image.open(io.BytesIO(png)) as image:
-        return np.array(image)
+        return frozenset(np.unique(np.array(image)).tolist()) - {0}
 
 
 def free_port() -> int:

@@ -26,7 +26,7 @@ class Request:
         image: a file.
         prompt: JSON text, or what is none.
         code: of the error that it has to be answered with; None for a good one.
-        labels: the palette indices that the mask of a good one has.
+        labels: of which some are in the mask of a good one; None where it depends on what the model finds.
         size: width and height of its image.
     """
 
@@ -34,7 +34,7 @@ class Request:
     image: bytes
     prompt: bytes
     code: str | None = None
-    labels: frozenset[int] = frozenset()
+    labels: frozenset[int] | None = None
     size: tuple[int, int] = (0, 0)
 
 
@@ -74,7 +74,7 @@ def _spoilt(good: Request, rng: random.Random) -> Request:
         [
             Request(name, image[: len(image) // 2], prompt, "bad_image"),
             Request(name, rng.randbytes(1000), prompt, "bad_image"),
-            Request(name, _giant(), prompt, "image_too_large"),
+            Request(name, giant(), prompt, "image_too_large"),
             Request(name, image, b'{"points": [[1, 2], [3, 4]]}', "bad_prompt"),
             Request(name, image, b'{"points": [[1, 2], [3, null], [5, 6], [7, 8]]}', "bad_prompt"),
             Request(name, image, b'{"points": [{"x": 1, "y": 2, "label": 1}]}', "unsupported_prompt"),
@@ -82,7 +82,7 @@ def _spoilt(good: Request, rng: random.Random) -> Request:
     )
 
 
-def _giant() -> bytes:
+def giant() -> bytes:
     """The beginning of a BMP file of 60000x60000 pixels."""
     buffer = io.BytesIO()
     Image.new("RGB", (4, 4)).save(buffer, "BMP")

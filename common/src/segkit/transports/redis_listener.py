@@ -6,11 +6,12 @@ redis-py copies every message several times, and of a burst of 78 MB it gets a t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import redis
 
-from segkit.transports.resp import RespReader
+from segkit.transports.resp import RespReader, Value
 
 
 class Listener:
@@ -39,13 +40,29 @@ class Listener:
         Raises:
             redis.ConnectionError: the connection is lost.
         """
-        if not self._reader.arrives(timeout):
-            return None
-        value = self._reader.read()
-        if isinstance(value, list) and value[:1] == [b"pmessage"] and isinstance(value[-1], bytearray):
-            return value[-1]
-        return None
+        return _message(self._reader.read()) if self._reader.arrives(timeout) else None
+
+    def leave(self) -> Iterator[bytearray]:
+        """Ends the subscription; gives the messages that the server had sent before it knew.
+
+        Raises:
+            redis.ConnectionError: the connection is lost.
+        """
+        self._connection.send_command("PUNSUBSCRIBE")
+        while True:
+            value = self._reader.read()
+            if isinstance(value, list) and value[:1] == [b"punsubscribe"]:
+                return
+            message = _message(value)
+            if message is not None:
+                yield message
 
     def close(self) -> None:
         """Closes the connection; the pool, which would find it subscribed, does not get it back."""
         self._connection.disconnect()
+
+
+def _message(value: Value) -> bytearray | None:
+    if isinstance(value, list) and value[:1] == [b"pmessage"] and isinstance(value[-1], bytearray):
+        return value[-1]
+    return None

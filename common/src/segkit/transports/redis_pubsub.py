@@ -6,6 +6,7 @@ slowly. So a thread does nothing but read. What it cannot keep is answered `over
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -39,7 +40,7 @@ class PubSubTransport:
 
     def __init__(self, config: RedisConfig, stop: threading.Event) -> None:
         self._config, self._stop = config, stop
-        self._server = RedisServer(config, stop)
+        self._server = RedisServer(config, stop, config.redis_give_up)
         self._queue = ByteQueue(config.redis_queue_bytes)
         self._refused: deque[Job] = deque()
         self._names = itertools.count(1)
@@ -81,9 +82,14 @@ class PubSubTransport:
         return False  # a channel takes nothing back: what was received is answered
 
     def close(self) -> None:
+        """Ends the subscription. What is still waiting is refused, so that its requesters need not wait, too."""
         self._closed.set()
-        if self._reader.is_alive():
-            self._reader.join()
+        self._reader.join()
+        with contextlib.suppress(TransportError):
+            for job in self._queue.take(len(self._queue), 0):
+                name, reply_to = address(job)
+                error = Overloaded("the worker is stopping; send this again")
+                self.deliver(job, Outcome(error=error, id=name, reply_to=reply_to))
         self._server.close()
 
     def _read(self) -> None:
@@ -113,6 +119,8 @@ class PubSubTransport:
             body = listener.receive(max(self._config.redis_timeout, _LOOK_AROUND))
             if body is not None:
                 self._take(body)
+        for body in listener.leave():
+            self._take(body)
 
     def _take(self, body: bytearray) -> None:
         job = Job(str(next(self._names)), body)
