@@ -3,7 +3,11 @@
     DextrError
     ├── CheckpointError              a model file is missing, broken, or holds no DEXTR model
     │   └── UnsafeCheckpointError    reading the file would run code from it
-    └── DownloadError                a model file cannot be fetched
+    ├── DownloadError                a model file cannot be fetched
+    ├── ImageFileError               a photo or an annotation cannot be read (also a ValueError)
+    └── TrainingError                a training cannot start or go on
+        ├── DataError                its flags do not fit together or its data is not usable
+        └── DeviceError              the device does not exist here or does not work
 
 Wrong arguments are ValueErrors and TypeErrors, as everywhere in Python.
 """
@@ -12,11 +16,19 @@ from __future__ import annotations
 
 
 class DextrError(Exception):
-    """Base of the errors here. The text says what was wrong, what was expected, and what to do."""
+    """Base of the errors here. The text says what was wrong, what was expected, and what to do.
+
+    Attributes:
+        exit_code: what a command ends with.
+    """
+
+    exit_code = 1
 
 
 class CheckpointError(DextrError):
     """A model file is missing, broken, or holds no DEXTR model."""
+
+    exit_code = 5
 
 
 class UnsafeCheckpointError(CheckpointError):
@@ -33,3 +45,25 @@ class UnsafeCheckpointError(CheckpointError):
 
 class DownloadError(DextrError):
     """A model file cannot be fetched, or what arrived is not that file."""
+
+    exit_code = 5
+
+
+class ImageFileError(DextrError, ValueError):
+    """A photo or an annotation cannot be read; the text names the file."""
+
+
+class TrainingError(DextrError):
+    """A training cannot start or go on."""
+
+
+class DataError(TrainingError):
+    """The flags of a training do not fit together, or its data is not usable."""
+
+    exit_code = 2
+
+
+class DeviceError(TrainingError):
+    """The device does not exist here or does not work."""
+
+    exit_code = 6

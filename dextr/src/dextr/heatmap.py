@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+Combine: TypeAlias = Literal["sum", "max"]
 
 
 def gaussian_heatmap(
     points: NDArray[np.float64],
     size_yx: tuple[int, int],
     sigma: float,
-    combine: Literal["sum", "max"] = "sum",
+    combine: Combine = "sum",
 ) -> NDArray[np.float32]:
     """One Gaussian of height 1 per point.
 
@@ -27,14 +29,21 @@ def gaussian_heatmap(
         float32 (h, w), sampled at integer coordinates.
     """
     meet = np.add if combine == "sum" else np.maximum
-    rows, columns = (_gaussians(points[:, axis], size_yx[axis], sigma) for axis in (0, 1))
+    rows, columns = gaussian_factors(points, size_yx, sigma)
     heatmap = np.zeros(size_yx, dtype=np.float32)
     for row, column in zip(rows, columns, strict=True):
         meet(heatmap, np.outer(row, column), out=heatmap)
     return heatmap
 
 
+def gaussian_factors(
+    points: NDArray[np.float64], size_yx: tuple[int, int], sigma: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The Gaussians of `gaussian_heatmap` along y, float32 (K, h), and along x, (K, w); a point's is their product."""
+    height, width = size_yx
+    return _gaussians(points[:, 0], height, sigma), _gaussians(points[:, 1], width, sigma)
+
+
 def _gaussians(centres: NDArray[np.float64], length: int, sigma: float) -> NDArray[np.float32]:
-    # A Gaussian of two dimensions is the product of two of one: only (K, h) and (K, w) exponentials are needed.
     offset = np.arange(length) - centres[:, None]
     return np.exp(-(offset**2) / (2 * sigma**2)).astype(np.float32)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
-ScheduleType: TypeAlias = Literal["none", "cosine", "poly"] | Callable[..., LRScheduler]
+ScheduleType: TypeAlias = str | Callable[..., LRScheduler]
 
 
 class PolynomialLR(LRScheduler):

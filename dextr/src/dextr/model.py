@@ -161,8 +161,17 @@ class DextrModel:
                 unpickled.eval()
                 return unpickled.to(map_location)
             checkpoint = checkpoints.from_object(unpickled, str(path))
+        return cls.from_checkpoint(checkpoint).to(map_location)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: checkpoints.Checkpoint) -> DextrModel:
+        """The model of plain data, on the CPU and in evaluation mode.
+
+        Raises:
+            CheckpointError: the data makes no model.
+        """
         net = checkpoint.build_net().eval()
-        return cls(net, checkpoint.target_size_yx, checkpoint.padding, checkpoint.blob_sigma).to(map_location)
+        return cls(net, checkpoint.target_size_yx, checkpoint.padding, checkpoint.blob_sigma)
 
     def checkpoint(self) -> checkpoints.Checkpoint:
         """The model as plain data, for `save` or, with more entries beside `as_dict()`, for `torch.save`.

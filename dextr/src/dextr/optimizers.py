@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 
 ParameterGroup: TypeAlias = dict[str, Any]
-OptimizerType: TypeAlias = Literal["sgd", "adam"] | Callable[[list[ParameterGroup]], Optimizer]
+OptimizerType: TypeAlias = str | Callable[[list[ParameterGroup]], Optimizer]
 
 
 def parameter_groups(

@@ -21,7 +21,7 @@ from dextr.training_data import (
     validation_set,
     validation_truth,
 )
-from dextr.validation import Validation, validate
+from dextr.validation import ObjectFigures, Validation, validate
 
 if TYPE_CHECKING:
     from dextr.model import DextrModel
@@ -79,7 +79,7 @@ def training_loop(
         verbose: log the sizes of the data sets and a line per epoch. What is done does not depend on it.
         on_epoch_finished: called after each epoch and its validation with the number of the epoch, from 0, and the
             model, in evaluation mode.
-        seed: repeats shuffles, augmentation and torch's random numbers, given the same number of workers.
+        seed: repeats shuffles, augmentation and torch's random numbers; None takes one from torch's generator.
         log: takes the lines.
         on_validation: called after each validation with the number of the epoch, from 0, and the result.
 
@@ -90,8 +90,7 @@ def training_loop(
     say = log if verbose else _say_nothing
     device = torch.device(torch_device)
     pin_memory = device.type == "cuda"
-    if seed is not None:
-        torch.manual_seed(seed)
+    seed = int(torch.randint(1 << 62, ()).item()) if seed is None else seed
 
     say("Dataset:")
     train_ds = training_set(
@@ -104,7 +103,7 @@ def training_loop(
         seed=seed,
     )
     say(f"len(train_ds)={len(train_ds)}")
-    validation: Callable[[], Validation] | None = None
+    validation: Callable[[], ObjectFigures] | None = None
     if val_ds_fn is not None and val_truth_ds_fn is not None:
         val_ds = validation_set(val_ds_fn, model, extreme_range)
         say(f"len(val_ds)={len(val_ds)}")
@@ -116,19 +115,19 @@ def training_loop(
     optimizer = make_optimizer(opt_type, groups, sgd_weight_decay)
     iterations = max(len(train_ds) // batch_size, 1) if iters_per_epoch == -1 else iters_per_epoch
     scheduler = make_lr_scheduler(optimizer, iterations * num_epochs, lr_sched, lr_poly_power)
-    trainer = Trainer(model.net, optimizer, scheduler, device)
-    batches = iter(training_batches(train_ds, batch_size, num_workers, seed, pin_memory))
+    trainer = Trainer(model.net, optimizer, scheduler, device, seed)
+    batches = iter(training_batches(train_ds, batch_size, num_workers, pin_memory))
 
-    def figures_of(validation: Callable[[], Validation], epoch: int) -> str:
-        result = validation()
+    def figures_of(validation: Callable[[], ObjectFigures], epoch: int) -> str:
+        result = validation().mean()
         if on_validation is not None:
             on_validation(epoch, result)
-        return f"VAL loss={result.loss:.6f}, mIoU={result.miou:.3%}"
+        return str(result)
 
     say("Training...")
     for epoch in range(num_epochs):
         start = time.perf_counter()
-        figures = [f"loss={trainer.epoch(islice(batches, iterations)):.6f}"]
+        figures = [f"loss={trainer.epoch([batch] for batch in islice(batches, iterations)):.6f}"]
         model.eval()
         if validation is not None and (epoch + 1) % val_every_n_epochs == 0:
             figures.append(figures_of(validation, epoch))

@@ -1,39 +1,26 @@
-"""The batches that training and validation work on."""
+"""The batches that training and validation work on; `data_pipeline.batch_items` says what is in them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import radians
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, RandomSampler
-from torchvision.transforms import Compose
+from torch.utils.data import DataLoader, Subset
 
-from dextr.data_pipeline.dextr_transforms import (
-    DextrCropWithHeatmapTransform,
-    DextrFindExtremesTransform,
-    DextrNetworkInput,
-    DextrTrainingTransform,
-)
+from dextr.data_pipeline.batch_items import TrainingItem, ValidationItem
+from dextr.data_pipeline.dextr_transforms import DextrFindExtremesTransform, DextrTrainingTransform
+from dextr.data_pipeline.object_dataset import SizedDataset
 from dextr.data_pipeline.worker import start_worker
-from dextr.repeat_sampler import RepeatSampler
+from dextr.heatmap import Combine
+from dextr.network_input import normalise_batch
+from dextr.sample_stream import SampleStream, StreamedDataset
 
 if TYPE_CHECKING:
     from dextr.model import DextrModel
 
 Batch: TypeAlias = dict[str, torch.Tensor]
-
-
-class SizedDataset(Protocol):
-    """A data set of known length, such as `DextrDataset`."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Any: ...
-
-
 DatasetFactory: TypeAlias = Callable[..., SizedDataset]
 
 
@@ -45,16 +32,17 @@ def training_set(
     noise_std: float,
     hflip: bool,
     rot_range: float,
-    seed: int | None = None,
-) -> SizedDataset:
+    seed: int,
+    whole_pixels: bool = False,
+) -> StreamedDataset:
     """The data set that `make` gives for the keyword `transform`, augmented for the model.
 
-    See `DextrTrainingTransform`; `rot_range` is in degrees here.
+    See `DextrTrainingTransform`; `rot_range` is in degrees here. The augmentation follows from the seed and the place
+    of a sample in the training.
 
     Raises:
         ValueError: it has no objects.
     """
-    rng = None if seed is None else np.random.RandomState(seed)
     augment = DextrTrainingTransform(
         model.target_size_yx,
         model.padding,
@@ -63,9 +51,9 @@ def training_set(
         model.blob_sigma,
         hflip,
         radians(rot_range),
-        rng=rng,
+        whole_pixels=whole_pixels,
     )
-    return _not_empty(make(transform=Compose([augment, DextrNetworkInput()])), "training")
+    return StreamedDataset(_not_empty(make(transform=TrainingItem(augment)), "training"), augment, seed)
 
 
 def validation_set(make: DatasetFactory, model: DextrModel, extreme_range: int, seed: int = 0) -> SizedDataset:
@@ -76,10 +64,8 @@ def validation_set(make: DatasetFactory, model: DextrModel, extreme_range: int, 
     Raises:
         ValueError: it has no objects.
     """
-    size = model.target_size_yx
-    find = DextrFindExtremesTransform(size, extreme_range, object_seed=seed)
-    crop = DextrCropWithHeatmapTransform(size, model.padding, model.blob_sigma)
-    return _not_empty(make(transform=Compose([find, crop, DextrNetworkInput()])), "validation")
+    find = DextrFindExtremesTransform(model.target_size_yx, extreme_range, object_seed=seed)
+    return _not_empty(make(transform=ValidationItem(find, model.padding, model.blob_sigma)), "validation")
 
 
 def validation_truth(make: DatasetFactory, dataset: SizedDataset) -> SizedDataset:
@@ -95,36 +81,61 @@ def validation_truth(make: DatasetFactory, dataset: SizedDataset) -> SizedDatase
 
 
 def training_batches(
-    dataset: SizedDataset, batch_size: int, num_workers: int = 0, seed: int | None = None, pin_memory: bool = False
+    dataset: StreamedDataset,
+    batch_size: int,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+    *,
+    first: int = 0,
+    stride: int = 1,
 ) -> DataLoader[Any]:
     """Batches without end: one shuffle of the data set after the other, cut into batches that are always full.
 
     Args:
         dataset: gives dicts of tensors.
         batch_size: samples per batch.
-        num_workers: processes that make the samples; 0 makes them in this one.
-        seed: of the shuffles and the workers; None takes torch's own.
+        num_workers: processes that make the samples; 0 makes them in this one. The batches do not depend on it.
         pin_memory: for a faster way to a GPU.
+        first, stride: see `SampleStream`.
     """
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
-    samples = cast("Dataset[Any]", dataset)
     return DataLoader(
-        samples,
+        dataset,
         batch_size,
-        sampler=RepeatSampler(RandomSampler(dataset, generator=generator)),
+        sampler=SampleStream(len(dataset), dataset.seed, first, stride),
         num_workers=num_workers,
         pin_memory=pin_memory,
         worker_init_fn=start_worker,
-        generator=generator,
+        generator=torch.Generator(),  # else every start of workers draws from torch's own
     )
 
 
 def validation_batches(
-    dataset: SizedDataset, batch_size: int, num_workers: int = 0, pin_memory: bool = False
+    dataset: SizedDataset,
+    batch_size: int,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+    objects: Sequence[int] | None = None,
 ) -> DataLoader[Any]:
-    """The samples of a data set in their order, in batches; the last one may be smaller."""
-    samples = cast("Dataset[Any]", dataset)
-    return DataLoader(samples, batch_size, num_workers=num_workers, pin_memory=pin_memory, worker_init_fn=start_worker)
+    """The samples of a data set in their order, or those of some objects, in batches; the last one may be smaller."""
+    return DataLoader(
+        Subset(dataset, range(len(dataset)) if objects is None else objects),  # type: ignore[arg-type]  # has no base
+        batch_size,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        worker_init_fn=start_worker,
+        generator=torch.Generator(),
+    )
+
+
+def network_batch(batch: Batch, device: torch.device, combine: Combine) -> tuple[torch.Tensor, torch.Tensor]:
+    """The network's input (N, 4, h, w) and target (N, 1, h, w), 0 to 1, of a batch: float32, on the device.
+
+    `combine` says how the heat map's Gaussians meet: in their maximum in training, added in validation.
+    """
+    crops, rows, columns, mask = (
+        batch[name].to(device, non_blocking=True) for name in ("crop", "heat_rows", "heat_columns", "target_mask")
+    )
+    return normalise_batch(crops, rows, columns, combine), mask[:, None].float().div_(255)
 
 
 def _not_empty(dataset: SizedDataset, what: str) -> SizedDataset:

@@ -21,11 +21,9 @@ from segkit.errors import CheckpointError, OutOfMemory, RequestError, UnsafeChec
 from segkit.geometry import extreme_values
 from segkit.predictor import Found
 from segkit.types import Floats, Instance, Prompt, Request
-from segkit_dextr.options import DextrConfig
+from segkit_dextr.options import DEMO_MODEL, DextrConfig
 
 log = logging.getLogger("segkit.dextr")
-
-DEMO_MODEL = Path(__file__).parent / "demo" / "demo.safetensors"
 
 
 class DextrPredictor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from segkit import cli, clients
-from segkit_dextr.options import DextrConfig, add_options
+from segkit import cli, clients, serve
+from segkit_dextr.options import DEMO_MODEL, DextrConfig, add_options
 from segkit_dextr.prompt_flags import SENDER
 
 if TYPE_CHECKING:
@@ -38,6 +38,18 @@ def predict_poll() -> None:
 def predict_redis() -> None:
     """`dextr_predict_redis`."""
     sys.exit(cli.predict_redis(MODEL))
+
+
+def serve_http() -> None:
+    """`dextr_serve`."""
+    sys.exit(serve.serve(MODEL))
+
+
+def train() -> None:
+    """`dextr_train`."""
+    from dextr.train.__main__ import main
+
+    sys.exit(main(prog="dextr_train", models={"demo": DEMO_MODEL}))
 
 
 def test_redis_send() -> None:

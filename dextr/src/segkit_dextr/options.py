@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from segkit.config import ModelConfig
 from segkit.options import Options
+
+DEMO_MODEL = Path(__file__).parent / "demo" / "demo.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)

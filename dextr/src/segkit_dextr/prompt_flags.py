@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from segkit.clients import Sender
+from segkit.clients import Sender, read_prompt_file
 from segkit.errors import ConfigError
 
 
@@ -28,13 +27,7 @@ def read_prompt(args: argparse.Namespace) -> dict[str, Any]:
     """
     if args.prompt is None:
         return {"points": [_point(text) for text in args.point]}
-    try:
-        prompt = json.loads(args.prompt.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigError([f"--prompt: {args.prompt}: {error}; expected a JSON file"]) from None
-    if not isinstance(prompt, dict):
-        raise ConfigError([f'--prompt: {args.prompt}: no JSON object; expected for example {{"points": [...]}}'])
-    return prompt
+    return read_prompt_file(args.prompt)
 
 
 def _point(text: str) -> list[float]:

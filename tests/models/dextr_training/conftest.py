@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from torch import nn
 from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
 from dextr.data_pipeline.object_regions import mask_outline
 from dextr.model import DextrModel
+
+sys.path.append(str(Path(__file__).parent))  # for training_command
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 

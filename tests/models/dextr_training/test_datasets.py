@@ -160,7 +160,7 @@ def test_transform_and_progress(photo, labels):
 
 def test_annotation_of_another_size(photo, labels):
     dataset = label_dataset(photo, labels[:, :-1])
-    with pytest.raises(ValueError, match=r"image 0 has \(40, 30\) pixels, its annotation \(39, 30\)"):
+    with pytest.raises(ValueError, match=r"photo.jpg has \(40, 30\) pixels, its annotation \(39, 30\)"):
         dataset[0]
 
 

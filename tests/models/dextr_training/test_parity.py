@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 from math import radians
 
 import numpy as np
@@ -10,19 +11,21 @@ import pytest
 import torch
 
 from dextr.data_pipeline import warp
+from dextr.data_pipeline.batch_items import TrainingItem, ValidationItem
 from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
 from dextr.data_pipeline.dextr_transforms import (
     DextrCropWithHeatmapTransform,
     DextrFindExtremesTransform,
-    DextrNetworkInput,
     DextrNormalize,
     DextrToTensor,
     DextrTrainingTransform,
 )
 from dextr.lr_schedules import make_lr_scheduler
 from dextr.model import DextrModel
+from dextr.network_input import normalise
 from dextr.optimizers import make_optimizer, parameter_groups
 from dextr.trainer import Trainer
+from dextr.training_data import network_batch
 
 
 def training_transform(case, seed):
@@ -107,9 +110,9 @@ def test_four_steps_of_a_training(original, tmp_path):
         if isinstance(module, torch.nn.Dropout):
             module.p = case["dropout"]
     names = zip(case["images"], case["masks"], case["seeds"], strict=True)
-    samples = [training_transform(case, seed)(original.sample(image, mask)) for image, mask, seed in names]
-    batch = torch.utils.data.default_collate([DextrNetworkInput()(sample) for sample in samples])
-    inputs = batch["input"].double()
+    items = [TrainingItem(training_transform(case, seed))(original.sample(*files)) for *files, seed in names]
+    batch = torch.utils.data.default_collate(items)
+    inputs = network_batch(batch, torch.device("cpu"), "max")[0].double()
     np.testing.assert_allclose([inputs.sum(), (inputs**2).sum()], original.arrays["step.input_sum"], rtol=1e-4)
 
     groups = parameter_groups(model.net, case["learning_rate"], case["pretrained_lr_factor"], case["new_lr_factor"])
@@ -119,21 +122,36 @@ def test_four_steps_of_a_training(original, tmp_path):
     model.train()
     losses, probes = [], []
     for _ in range(case["total_iters"]):
-        losses.append(trainer.step(batch).item())
+        losses.append(trainer.step([batch]).item())
         tensors = [model.net.state_dict()[name].double() for name in case["probe"]]
         probes.append([[tensor.sum().item(), tensor.norm().item()] for tensor in tensors])
     np.testing.assert_allclose(losses, original.arrays["step.losses"], rtol=1e-4)
     np.testing.assert_allclose(probes, original.arrays["step.probe"], rtol=1e-4)
 
 
-def test_network_input_in_one_step_or_two(original):
+def test_batches_of_bytes_give_the_input_of_the_transforms_of_the_original(original):
     case = original.described["transforms"][0]
-    sample = training_transform(case, 1)(original.sample(case["image"], case["mask"]))
-    tensors = DextrToTensor()(sample)
+    sample = original.sample(case["image"], case["mask"])
+    tensors = DextrToTensor()(training_transform(case, 1)(sample))
     assert tensors["input"].shape == (4, 128, 128)
     assert tensors["target_mask"].shape == (1, 128, 128)
     assert tensors["input"].dtype == tensors["target_mask"].dtype == torch.float32
-    normalised, at_once = DextrNormalize()(tensors), DextrNetworkInput()(sample)
-    assert set(normalised) == set(at_once) == {"input", "target_mask"}
-    torch.testing.assert_close(normalised["input"], at_once["input"], rtol=0, atol=1e-6)
-    assert torch.equal(normalised["target_mask"], at_once["target_mask"])
+    normalised = DextrNormalize()(tensors)
+    batch = torch.utils.data.default_collate([TrainingItem(training_transform(case, 1))(sample)])
+    inputs, target = network_batch(batch, torch.device("cpu"), "max")
+    torch.testing.assert_close(normalised["input"], inputs[0], rtol=0, atol=1e-6)
+    assert torch.equal(normalised["target_mask"], target[0])
+
+
+def test_batches_of_bytes_give_the_input_of_a_prediction(original):
+    case = original.described["extremes"][0]
+    size = tuple(case["target_size_yx"])
+    sample = original.sample(case["image"], case["mask"])
+    find = partial(DextrFindExtremesTransform, size, case["extreme_range"])
+    cropped = DextrCropWithHeatmapTransform(size, 10, 10.0)(find(np.random.RandomState(1))(sample))
+    batch = torch.utils.data.default_collate([ValidationItem(find(np.random.RandomState(1)), 10, 10.0)(sample)])
+    inputs, target = network_batch(batch, torch.device("cpu"), "sum")
+    expected = normalise(np.asarray(cropped["input"]), cropped["heatmap"])
+    torch.testing.assert_close(inputs[0], expected, rtol=0, atol=1e-6)
+    assert torch.equal(target[0, 0] * 255, torch.from_numpy(np.array(cropped["target_mask"])).float())
+    np.testing.assert_array_equal(batch["crop_yx"][0], cropped["crop_yx"].astype(np.float32))

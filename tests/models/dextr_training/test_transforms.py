@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from dextr import crop
 from dextr.data_pipeline.dextr_transforms import (
     DextrCropWithHeatmapTransform,
     DextrFindExtremesTransform,
@@ -16,6 +18,7 @@ from dextr.data_pipeline.dextr_transforms import (
     crop_with_heatmap,
     paste_mask_into_image,
 )
+from dextr.data_pipeline.evaluation_transforms import crop_mask
 from dextr.data_pipeline.extreme_points import points_in_mask, points_in_outline
 
 
@@ -160,3 +163,23 @@ def test_normalise_with_own_constants():
     for wrong in ({"mean": (1, 2, 3)}, {"std": (1, 2, 3, 4, 5)}):
         with pytest.raises(ValueError, match="expected 4"):
             DextrNormalize(**wrong)
+
+
+def test_whole_pixels_gives_the_crop_of_a_prediction(make_sample):
+    """Upright, without noise, and with one pixel at each end, the points are these pixels."""
+    mask = np.zeros((90, 120), dtype=np.uint8)
+    corners = np.array([[60, 11], [93, 40], [55, 71], [24, 47]])
+    cv2.fillPoly(mask, [corners], 1)
+    image = Image.fromarray(np.random.RandomState(0).randint(0, 256, (90, 120, 3)).astype(np.uint8))
+    sample = make_sample(mask > 0, image)
+    size, padding = (96, 128), 7
+    transform = DextrTrainingTransform(size, padding, 0, 0.0, 3.0, False, 0.0, whole_pixels=True)
+    found, target, points = transform.augment(sample)
+    clicked = corners[:, ::-1].astype(float)
+    crop_yx = crop.crop_box(clicked, size, padding)
+    expected = crop.points_in_crop(clicked, crop_yx, size)
+    np.testing.assert_allclose(sorted(points.tolist()), sorted(expected.tolist()))
+    predicted = crop.crop_image(image, crop_yx, size).astype(int)
+    assert (np.abs(found.astype(int) - predicted) > 1).mean() < 0.001
+    true = np.asarray(crop_mask(sample["target_mask"], crop_yx, size)).astype(int)
+    assert (np.abs(target.astype(int) - true) > 1).mean() < 0.001

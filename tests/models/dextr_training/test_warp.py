@@ -74,7 +74,7 @@ def test_nearest(original):
     mask = original.sample("chelsea.png", "mask_ellipse.png")["target_mask"]
     for matrix in CASES.values():
         expected = pil(mask, matrix, (96, 128), Image.Resampling.NEAREST)
-        np.testing.assert_array_equal(warp.warp_nearest(mask, matrix, (96, 128)), expected)
+        np.testing.assert_array_equal(warp.warp_mask(mask, matrix, (96, 128), Image.Resampling.NEAREST), expected)
 
 
 def test_image_longer_than_opencv_takes(make_sample):

@@ -61,9 +61,9 @@ def test_forked_workers_warp_after_this_process_did(small_model, loop_arguments)
     dataset = training_set(
         loop_arguments["train_ds_fn"], model, extreme_range=2, noise_std=1.0, hflip=True, rot_range=20.0, seed=0
     )
-    batches = iter(training_batches(dataset, 2, num_workers=2, seed=0))
-    shapes = [next(batches)["input"].shape for _ in range(3)]
-    assert shapes == [(2, 4, 512, 512)] * 3
+    batches = iter(training_batches(dataset, 2, num_workers=2))
+    shapes = [next(batches)["crop"].shape for _ in range(3)]
+    assert shapes == [(2, 512, 512, 3)] * 3
 
 
 def test_spawned_workers(ellipses):
@@ -81,9 +81,9 @@ def test_spawned_workers(ellipses):
 def test_workers_do_not_change_a_validation(small_model, loop_arguments):
     dataset = validation_set(loop_arguments["val_ds_fn"], small_model, 2)
     here, there = (list(validation_batches(dataset, 3, workers)) for workers in (0, 2))
-    assert [len(batch["input"]) for batch in here] == [3, 1]
+    assert [len(batch["crop"]) for batch in here] == [3, 1]
     for one, other in zip(here, there, strict=True):
-        assert set(one) == {"input", "target_mask", "crop_yx"}
+        assert set(one) == {"crop", "heat_rows", "heat_columns", "target_mask", "crop_yx"}
         for key, tensor in one.items():
             assert torch.equal(tensor, other[key])
 

@@ -8,13 +8,12 @@ from dextr.data_pipeline.evaluation_transforms import (
     crop_with_heatmap,
     paste_mask_into_image,
 )
-from dextr.data_pipeline.tensor_transforms import DextrNetworkInput, DextrNormalize, DextrToTensor
+from dextr.data_pipeline.tensor_transforms import DextrNormalize, DextrToTensor
 from dextr.data_pipeline.training_transform import DextrTrainingTransform
 
 __all__ = [
     "DextrCropWithHeatmapTransform",
     "DextrFindExtremesTransform",
-    "DextrNetworkInput",
     "DextrNormalize",
     "DextrToTensor",
     "DextrTrainingTransform",

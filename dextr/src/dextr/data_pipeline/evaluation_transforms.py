@@ -10,7 +10,7 @@ from PIL import Image
 
 from dextr import crop
 from dextr.crop import CropBox
-from dextr.data_pipeline.extreme_points import points_in_mask, points_in_outline
+from dextr.data_pipeline.extreme_points import pick_points
 from dextr.data_pipeline.random_state import TransformRandom
 from dextr.data_pipeline.sample import Sample, Size, outline_of
 from dextr.heatmap import gaussian_heatmap
@@ -61,9 +61,7 @@ class DextrFindExtremesTransform:
         size, scale = (self.target_size_yx[1], self.target_size_yx[0]), (high - low) / self.target_size_yx
         box = (low[1], low[0], high[1], high[0])
         mask = sample["target_mask"].transform(size, Image.Transform.EXTENT, box, Image.Resampling.NEAREST)
-        picks = points_in_mask(np.asarray(mask) > 127, self.extreme_range, rng)
-        if picks is None:  # too thin for the samples to hit it
-            picks = points_in_outline(((outline + 0.5 - low) / scale).astype(np.int64), self.extreme_range, rng)
+        picks = pick_points(np.asarray(mask) > 127, (outline + 0.5 - low) / scale, self.extreme_range, rng)
         keys = ("input", "target_mask", "target_mask_outline")
         return {**{key: sample[key] for key in keys}, "extreme_points": low + picks * scale}
 
@@ -123,11 +121,15 @@ def crop_with_heatmap(
     crop_yx = crop.crop_box(points, target_size_yx, padding)
     heatmap = gaussian_heatmap(crop.points_in_crop(points, crop_yx, target_size_yx), target_size_yx, blob_sigma)
     image = Image.fromarray(crop.crop_image(input_image, crop_yx, target_size_yx))
-    if target_mask is not None:
-        (y0, x0), (y1, x1) = crop_yx.tolist()
-        size = (target_size_yx[1], target_size_yx[0])
-        target_mask = target_mask.transform(size, Image.Transform.EXTENT, (x0, y0, x1, y1), Image.Resampling.BILINEAR)
-    return image, target_mask, heatmap, crop_yx
+    mask = None if target_mask is None else crop_mask(target_mask, crop_yx, target_size_yx)
+    return image, mask, heatmap, crop_yx
+
+
+def crop_mask(mask: Image.Image, crop_yx: CropBox, target_size_yx: Size) -> Image.Image:
+    """The part of a mask (mode L) under a crop, whose box is not truncated here, in the target's size."""
+    (y0, x0), (y1, x1) = crop_yx.tolist()
+    size = (target_size_yx[1], target_size_yx[0])
+    return mask.transform(size, Image.Transform.EXTENT, (x0, y0, x1, y1), Image.Resampling.BILINEAR)
 
 
 def paste_mask_into_image(image_size: Size, mask_arr: NDArray[np.generic], target_crop: ArrayLike) -> Image.Image:

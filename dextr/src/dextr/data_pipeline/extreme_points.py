@@ -8,6 +8,20 @@ from numpy.typing import NDArray
 Points = NDArray[np.int64]
 
 
+def pick_points(
+    mask: NDArray[np.bool_], outline: NDArray[np.float64], extreme_range: int, rng: np.random.RandomState
+) -> Points:
+    """`points_in_mask`, or, where the object is so thin that no pixel of the mask shows it, `points_in_outline`.
+
+    Args:
+        mask: bool (H, W).
+        outline: float (M, 2), rows [y, x], in the coordinates of the mask.
+        extreme_range, rng: see `points_in_mask`.
+    """
+    picks = points_in_mask(mask, extreme_range, rng)
+    return points_in_outline(np.floor(outline).astype(np.int64), extreme_range, rng) if picks is None else picks
+
+
 def points_in_mask(mask: NDArray[np.bool_], extreme_range: int, rng: np.random.RandomState) -> Points | None:
     """Four pixels of a mask, near its top, bottom, left and right end, in this order.
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +16,27 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from dextr.data_pipeline import object_regions
-from dextr.data_pipeline.image_files import PathLike
+from dextr.data_pipeline.image_files import PathLike, Size
 from dextr.data_pipeline.object_metadata import ObjectMetadata, fingerprint_of
 from dextr.data_pipeline.sample import Sample
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 Transform: TypeAlias = Callable[[Sample], Any]
 Progress: TypeAlias = Callable[[Iterable[int]], Iterable[int]]
+OnBadImage: TypeAlias = Callable[[int, Exception], object]
+Found: TypeAlias = list[tuple[int, int, object_regions.Outline]]
+
+_THREADS = 8
+
+
+class SizedDataset(Protocol):
+    """A data set of known length, such as `DextrDataset`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
 
 
 class DextrDataset(Dataset[Any], ABC):
@@ -33,6 +52,9 @@ class DextrDataset(Dataset[Any], ABC):
         transform: applied to every sample; None leaves it as it is.
         load_input: False leaves the image out, which is enough to compare masks.
         progress_fn: given an iterable of image numbers, returns one that shows progress, such as tqdm.
+        on_bad_image: called with the number of an image and an error where the image or its annotation cannot be read,
+            or they differ in size; such an image has no objects. None: an unreadable annotation raises its error, and
+            images are not looked at before they are needed.
 
     Attributes:
         obj_meta_indices: int64 (N, 3): image, label - 1, region (-1 if the label has one region in this image).
@@ -50,10 +72,11 @@ class DextrDataset(Dataset[Any], ABC):
         transform: Transform | None,
         load_input: bool = True,
         progress_fn: Progress | None = None,
+        on_bad_image: OnBadImage | None = None,
     ) -> None:
         self.transform = transform
         self.load_input = load_input
-        metadata = self._load_or_find_objects(object_meta_path, progress_fn)
+        metadata = self._load_or_find_objects(object_meta_path, progress_fn, on_bad_image)
         self.obj_meta_indices = metadata.indices
         self.obj_meta_outlines = metadata.outlines
 
@@ -69,6 +92,33 @@ class DextrDataset(Dataset[Any], ABC):
     @abstractmethod
     def get_instance_y_arr(self, img_i: int) -> NDArray[Any]:
         """The annotation of image `img_i`: labels (H, W), 0 for background, or a stack of masks (H, W, N)."""
+
+    def check_input_image(self, img_i: int) -> Size:
+        """Height and width of image `img_i`.
+
+        Raises:
+            ImageFileError: it cannot be read to its end.
+        """
+        image = self.get_input_image_pil(img_i)
+        return image.height, image.width
+
+    def name_of(self, img_i: int) -> str:
+        """What messages call image `img_i`."""
+        return f"image {img_i}"
+
+    def view(self, *, transform: Transform | None = None, load_input: bool = True) -> Self:
+        """The same objects, not searched for again, with another transform."""
+        other = copy.copy(self)
+        other.transform, other.load_input = transform, load_input
+        return other
+
+    def of_images(self, images: Collection[int]) -> Self:
+        """The objects of some of the images, not searched for again."""
+        other = copy.copy(self)
+        chosen = np.flatnonzero(np.isin(self.obj_meta_indices[:, 0], list(images)))
+        other.obj_meta_indices = self.obj_meta_indices[chosen]
+        other.obj_meta_outlines = [self.obj_meta_outlines[index] for index in chosen]
+        return other
 
     def annotation_paths(self) -> Sequence[PathLike]:
         """The files behind the annotations; stored metadata is discarded when one of them changes."""
@@ -95,9 +145,7 @@ class DextrDataset(Dataset[Any], ABC):
         if self.load_input:
             image = self.get_input_image_pil(img_i)
             if image.size != (mask.shape[1], mask.shape[0]):
-                raise ValueError(
-                    f"image {img_i} has {image.size} pixels, its annotation {mask.shape[::-1]} (width, height)"
-                )
+                raise ValueError(_unequal(self.name_of(img_i), image.size, mask.shape))
             sample["input"] = image
         return sample if self.transform is None else self.transform(sample)
 
@@ -123,22 +171,55 @@ class DextrDataset(Dataset[Any], ABC):
     def _without_ignored(self, inst_y: NDArray[Any]) -> NDArray[Any]:
         return inst_y if self.IGNORE_INDEX is None else np.where(inst_y == self.IGNORE_INDEX, 0, inst_y)
 
-    def _load_or_find_objects(self, path: PathLike | None, progress_fn: Progress | None) -> ObjectMetadata:
+    def _load_or_find_objects(
+        self, path: PathLike | None, progress_fn: Progress | None, on_bad_image: OnBadImage | None
+    ) -> ObjectMetadata:
         if path is None:
-            return self._find_objects(progress_fn)
+            return self._find_objects(progress_fn, on_bad_image)[0]
         fingerprint = fingerprint_of(self.annotation_paths(), self.num_images, self.IGNORE_INDEX)
         metadata = ObjectMetadata.load(path, fingerprint)
         if metadata is None:
-            metadata = self._find_objects(progress_fn)
-            metadata.save(path, fingerprint)
+            metadata, complete = self._find_objects(progress_fn, on_bad_image)
+            if complete:
+                metadata.save(path, fingerprint)
         return metadata
 
-    def _find_objects(self, progress_fn: Progress | None) -> ObjectMetadata:
-        images: Iterable[int] = range(self.num_images)
-        indices, outlines = [], []
-        for img_i in images if progress_fn is None else progress_fn(images):
+    def _find_objects(
+        self, progress_fn: Progress | None, on_bad_image: OnBadImage | None
+    ) -> tuple[ObjectMetadata, bool]:
+        """The objects of all images, and whether none of these was bad."""
+        indices, outlines, complete = [], [], True
+        search = partial(self._objects_of, check=on_bad_image is not None)
+        with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
+            # Threads, as decoding files is most of the work, and PIL does it in parallel.
+            numbers: Iterable[int] = range(self.num_images)
+            found = threads.map(search, numbers)
+            for img_i in numbers if progress_fn is None else progress_fn(numbers):
+                objects = next(found)
+                if isinstance(objects, Exception):
+                    if on_bad_image is None:
+                        threads.shutdown(cancel_futures=True)
+                        raise objects
+                    on_bad_image(img_i, objects)
+                    complete = False
+                    continue
+                for label, region, outline in objects:
+                    indices.append((img_i, label - 1, region))
+                    outlines.append(outline)
+        return ObjectMetadata(np.array(indices, dtype=np.int64).reshape(-1, 3), outlines), complete
+
+    def _objects_of(self, img_i: int, check: bool) -> Found | Exception:
+        try:
             annotation = self._without_ignored(self.get_instance_y_arr(img_i))
-            for label, region, outline in object_regions.label_regions(annotation):
-                indices.append((img_i, label - 1, region))
-                outlines.append(outline)
-        return ObjectMetadata(np.array(indices, dtype=np.int64).reshape(-1, 3), outlines)
+            if check:
+                height, width = self.check_input_image(img_i)
+                if annotation.size and annotation.shape[:2] != (height, width):
+                    return ValueError(_unequal(self.name_of(img_i), (width, height), annotation.shape))
+            return list(object_regions.label_regions(annotation))
+        except (OSError, ValueError) as error:
+            return error
+
+
+def _unequal(name: str, size: Size, annotation_shape: tuple[int, ...]) -> str:
+    """`size` is (width, height), the annotation's shape begins with (height, width)."""
+    return f"{name} has {size} pixels, its annotation {annotation_shape[1::-1]} (width, height); they must be equal"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from dextr.data_pipeline.file_datasets import LabelImageTargetDextrDataset
-from dextr.data_pipeline.object_dataset import Progress, Transform
+from dextr.data_pipeline.object_dataset import OnBadImage, Progress, Transform
 from dextr.settings import data_directory
 
 SPLITS = ("train", "val")
@@ -19,7 +19,7 @@ class PascalVOCDataset(LabelImageTargetDextrDataset):
 
     Args:
         split: "train" or "val".
-        transform, load_input, progress_fn: see `DextrDataset`.
+        transform, load_input, progress_fn, on_bad_image: see `DextrDataset`.
 
     Attributes:
         root_dir: the root.
@@ -35,7 +35,12 @@ class PascalVOCDataset(LabelImageTargetDextrDataset):
     IGNORE_INDEX = 255
 
     def __init__(
-        self, split: str, transform: Transform | None, load_input: bool = True, progress_fn: Progress | None = None
+        self,
+        split: str,
+        transform: Transform | None,
+        load_input: bool = True,
+        progress_fn: Progress | None = None,
+        on_bad_image: OnBadImage | None = None,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f"there is no split {split!r} of Pascal VOC; expected one of {', '.join(SPLITS)}")
@@ -50,4 +55,5 @@ class PascalVOCDataset(LabelImageTargetDextrDataset):
             self.IGNORE_INDEX,
             load_input,
             progress_fn,
+            on_bad_image,
         )

@@ -11,7 +11,7 @@ class TransformRandom:
 
     In the main process it is the one given, or one seeded by the operating system. In a worker of a DataLoader it is
     seeded by the worker's own seed, once per worker: workers never repeat each other's draws, and the generator of the
-    DataLoader decides all of them.
+    DataLoader decides all of them. After `reseed`, what is drawn follows from its key alone.
 
     Args:
         rng: the state for the main process; None for one that the operating system seeds.
@@ -20,6 +20,12 @@ class TransformRandom:
     def __init__(self, rng: np.random.RandomState | None = None) -> None:
         self._rng = rng
         self._seed: int | None = None
+
+    def reseed(self, *key: int) -> None:
+        """Start anew in this process, with a state that follows from the key, non-negative 32-bit numbers."""
+        worker = get_worker_info()
+        self._seed = None if worker is None else worker.seed
+        self._rng = np.random.RandomState(key)
 
     @property
     def state(self) -> np.random.RandomState:

@@ -47,15 +47,6 @@ class DextrNormalize:
         return {**sample, "input": (sample["input"] - self.mean) / self.std}
 
 
-class DextrNetworkInput:
-    """`DextrToTensor` and `DextrNormalize` with its default values in one step; the numbers are equal."""
-
-    def __call__(self, sample: Sample) -> Sample:
-        """The sample of normalised tensors."""
-        heatmap = np.asarray(sample["heatmap"], dtype=np.float32)
-        return {"input": network_input.normalise(np.asarray(sample["input"]), heatmap), **_target_tensors(sample)}
-
-
 def _target_tensors(sample: Sample) -> Sample:
     tensors: Sample = {}
     if "target_mask" in sample:

@@ -8,15 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dextr import crop
 from dextr.data_pipeline import affine
 from dextr.data_pipeline.affine import Matrices, cat_nx2x3, scale_matrices, transform_points, translation_matrices
-from dextr.data_pipeline.extreme_points import points_in_mask, points_in_outline
+from dextr.data_pipeline.extreme_points import pick_points
 from dextr.data_pipeline.random_state import TransformRandom
 from dextr.data_pipeline.sample import Sample, Size, outline_of
-from dextr.data_pipeline.warp import warp_bilinear, warp_nearest
+from dextr.data_pipeline.warp import warp_bilinear, warp_mask
 from dextr.heatmap import gaussian_heatmap
 
 PointsXY = NDArray[np.float64]
+PointsYX = NDArray[np.float64]
 
 
 class DextrTrainingTransform:
@@ -38,6 +40,9 @@ class DextrTrainingTransform:
         fix_box_to_extreme: True: the box of the noisy points defines the crop, as in inference. False: the box of the
             object does.
         rng: source of randomness of the main process; see `TransformRandom`.
+        whole_pixels: take the points at whole pixels of the image, and crop image and mask as inference does: the image
+            at a box truncated to whole pixels. The original does neither in training, so a net does not learn to make
+            up for it, which costs overlap where an object has few pixels.
     """
 
     def __init__(
@@ -51,6 +56,8 @@ class DextrTrainingTransform:
         rot_range: float = radians(20),
         fix_box_to_extreme: bool = True,
         rng: np.random.RandomState | None = None,
+        *,
+        whole_pixels: bool = False,
     ) -> None:
         if padding < 0 or 2 * padding >= min(target_size_yx):
             raise ValueError(f"a padding of {padding} does not fit into a target of {target_size_yx} (height, width)")
@@ -62,6 +69,7 @@ class DextrTrainingTransform:
         self.hflip = hflip
         self.rot_range = rot_range
         self.fix_box_to_extreme = fix_box_to_extreme
+        self.whole_pixels = whole_pixels
         self._random = TransformRandom(rng)
         self._target_xy = np.array(target_size_yx[::-1], dtype=np.float64)
 
@@ -70,11 +78,28 @@ class DextrTrainingTransform:
         """The random state of this process."""
         return self._random.state
 
+    def reseed(self, *key: int) -> None:
+        """See `TransformRandom.reseed`."""
+        self._random.reseed(*key)
+
     def __call__(self, sample: Sample) -> Sample:
         """The augmented sample.
 
         Raises:
             ValueError: image and mask differ in size, or the mask has no outline.
+        """
+        image, mask, points = self.augment(sample)
+        return {
+            "input": Image.fromarray(image),
+            "target_mask": Image.fromarray(mask),
+            "heatmap": gaussian_heatmap(points, self.target_size_yx, self.blob_sigma, combine="max"),
+        }
+
+    def augment(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8], PointsYX]:
+        """The sample as arrays: image (h, w, 3), R, G, B; mask (h, w); points (4, 2), rows [y, x], in their pixels.
+
+        Raises:
+            ValueError: as for a call.
         """
         outline_xy = outline_of(sample)[:, ::-1].astype(np.float64) + 0.5
         image, mask, rng = sample["input"], sample["target_mask"], self.rng
@@ -84,18 +109,17 @@ class DextrTrainingTransform:
         extent = np.maximum(high - low, 1.0)
         if self.fix_box_to_extreme:
             to_box = _box_to_target(low, self._target_xy / extent, 0, *turn)
-            picks = self._pick(warp_nearest(mask, to_box, self.target_size_yx), to_box, outline_xy, rng)
+            in_box = warp_mask(mask, to_box, self.target_size_yx, Image.Resampling.NEAREST)
+            picks = self._pick(in_box, to_box, outline_xy, rng)
+            if self.whole_pixels:
+                return self._cropped_as_in_inference(image, mask, picks * extent / self._target_xy + low, turn)
             points, to_target = self._crop_at_points(picks, to_box)
             warped, target_mask = warp_bilinear(image, mask, to_target, self.target_size_yx)
         else:
             to_target = _box_to_target(low, self._inner_xy / extent, self.padding, *turn)
             warped, target_mask = warp_bilinear(image, mask, to_target, self.target_size_yx)
             points = self._pick(target_mask, to_target, outline_xy, rng)
-        return {
-            "input": Image.fromarray(warped),
-            "target_mask": Image.fromarray(target_mask),
-            "heatmap": gaussian_heatmap(points[:, ::-1], self.target_size_yx, self.blob_sigma, combine="max"),
-        }
+        return warped, target_mask, points[:, ::-1]
 
     @property
     def _inner_xy(self) -> PointsXY:
@@ -112,11 +136,26 @@ class DextrTrainingTransform:
         self, warped: NDArray[np.uint8], matrix: Matrices, outline_xy: PointsXY, rng: np.random.RandomState
     ) -> PointsXY:
         """Four noisy extreme points of the warped mask: (4, 2), rows (x, y), pixels of the target."""
-        picks = points_in_mask(warped > 127, self.extreme_range, rng)
-        if picks is None:
-            outline_yx = np.floor(transform_points(matrix[0], outline_xy))[:, ::-1].astype(np.int64)
-            picks = points_in_outline(outline_yx, self.extreme_range, rng)
+        outline_yx = transform_points(matrix[0], outline_xy)[:, ::-1]
+        picks = pick_points(warped > 127, outline_yx, self.extreme_range, rng)
         return (picks + rng.normal(size=(4, 2)) * self.noise_std)[:, ::-1]
+
+    def _cropped_as_in_inference(
+        self, image: Image.Image, mask: Image.Image, picks: PointsXY, turn: tuple[Matrices, Matrices]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], PointsYX]:
+        """What `augment` gives, for points (x, y) in the pixels of the turned image."""
+        points = np.floor(picks)[:, ::-1]
+        crop_yx = crop.crop_box(points, self.target_size_yx, self.padding)
+        x0, y0, x1, y1 = crop.image_box(crop_yx)
+        image_low, image_extent = np.array([x0, y0], dtype=float), np.maximum([x1 - x0, y1 - y0], 1)
+        mask_low, mask_extent = crop_yx[0, ::-1], np.maximum((crop_yx[1] - crop_yx[0])[::-1], 1)
+        to_target, mask_to_target = (
+            _box_to_target(low, self._target_xy / extent, 0, *turn)
+            for low, extent in ((image_low, image_extent), (mask_low, mask_extent))
+        )
+        warped, _ = warp_bilinear(image, mask, to_target, self.target_size_yx)
+        target_mask = warp_mask(mask, mask_to_target, self.target_size_yx)
+        return warped, target_mask, crop.points_in_crop(points, crop_yx, self.target_size_yx)
 
     def _crop_at_points(self, picks: PointsXY, to_box: Matrices) -> tuple[PointsXY, Matrices]:
         """The points in the target, and the matrix that puts their box inside the padding."""

@@ -20,9 +20,14 @@ from dextr.data_pipeline.affine import Matrices, inv_nx2x3
 _MAX_SOURCE_PER_TARGET = 4
 
 
-def warp_nearest(mask: Image.Image, matrix: Matrices, size_yx: tuple[int, int]) -> NDArray[np.uint8]:
-    """A mask (mode L), each target pixel taking the value of the pixel it falls into: uint8 (h, w), 0 outside."""
-    return _warp_pil(mask, inv_nx2x3(matrix)[0], size_yx, Image.Resampling.NEAREST)
+def warp_mask(
+    mask: Image.Image,
+    matrix: Matrices,
+    size_yx: tuple[int, int],
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+) -> NDArray[np.uint8]:
+    """A mask (mode L) alone: uint8 (h, w), 0 outside. With NEAREST, the value of the pixel that a pixel falls into."""
+    return _warp_pil(mask, inv_nx2x3(matrix)[0], size_yx, resample)
 
 
 def warp_bilinear(
