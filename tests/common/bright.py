@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from segkit import cli
+from segkit import cli, serve
 from segkit.config import ModelConfig
 from segkit.errors import OutOfMemory
 from segkit.predictor import Found
@@ -50,5 +50,5 @@ MODEL = cli.Model(
 )
 
 if __name__ == "__main__":
-    commands = {"poll": cli.predict_poll, "redis": cli.predict_redis}
+    commands = {"poll": cli.predict_poll, "redis": cli.predict_redis, "http": serve.serve}
     sys.exit(commands[os.environ.get("BRIGHT_COMMAND", "poll")](MODEL))

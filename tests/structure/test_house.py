@@ -21,12 +21,12 @@ RANKS = [
     {"geometry", "holes", "wire"},
     {"predictor", "overlay", "metrics", "shutdown", "log", "heartbeat"},
     {"pipeline", "transports", "checkpoints", "device"},
-    {"loop", "progress"},
+    {"loop", "progress", "formats"},
     {"options"},
     {"cli"},
-    {"clients"},
+    {"clients", "serve", "doctor"},
 ]
-TORCH_ALLOWED = {"checkpoints", "device"}
+TORCH_ALLOWED = {"checkpoints", "device", "doctor"}
 
 
 def module(path: Path) -> str:

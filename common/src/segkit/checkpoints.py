@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +42,28 @@ def load_state_dict(path: Path, *, unsafe: bool = False) -> dict[str, Tensor]:
     """
     import torch
 
-    content = _load_safetensors(path) if _is_safetensors(path) else _load_torch(path, unsafe)
+    content = load_content(path, unsafe=unsafe)
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise CheckpointError(f"{path}: holds no named tensors; expected a state dict")
     return dict(content)
+
+
+def load_content(path: Path, *, unsafe: bool = False, allowed: Sequence[tuple[Any, str]] = ()) -> Any:
+    """All that a checkpoint holds, tensors on the CPU: a dict of tensors from safetensors, anything from `torch.save`.
+
+    Args:
+        path: the file.
+        unsafe: whether classes and functions that the file names may be imported and called.
+        allowed: classes and functions that are called in place of the names that stand in the file.
+
+    Raises:
+        CheckpointError: missing or broken.
+        UnsafeCheckpoint: it can only be loaded by running other code from it.
+    """
+    return _load_safetensors(path) if _is_safetensors(path) else _load_torch(path, unsafe, allowed)
 
 
 def sha256(path: Path) -> str:
@@ -87,13 +103,14 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: broken safetensors file: {error}; copy or download it again") from None
 
 
-def _load_torch(path: Path, unsafe: bool) -> Any:
+def _load_torch(path: Path, unsafe: bool, allowed: Sequence[tuple[Any, str]]) -> Any:
     import torch
 
     if unsafe:
         log.warning("%s: loading without protection, code in it runs now", path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=not unsafe)
+        with torch.serialization.safe_globals(list(allowed)):
+            return torch.load(path, map_location="cpu", weights_only=not unsafe)
     except _READER_ERRORS as error:
         refused = isinstance(error, pickle.UnpicklingError)
         code = re.search(r"GLOBAL (\S+\.\w+)", str(error)) if refused else None

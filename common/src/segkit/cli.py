@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from segkit import config, options
+from segkit import config, formats, options
 from segkit.errors import ConfigError, SegkitError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from segkit.metrics import Metrics
     from segkit.pipeline import Pipeline
     from segkit.predictor import Predictor
-    from segkit.types import Prediction
 
 SOME_FAILED = 3
 INTERRUPTED = 130
@@ -35,6 +34,10 @@ class Model:
         config: its settings, a subclass of `ModelConfig`.
         add_options: adds its own flags to the group of the model.
         load: loads the model; only here the heavy imports happen.
+        folder_command: what the folder command is called, by default `<name>_predict_poll`.
+        folder_format: from its settings and --overlay to what is read from folders and written there.
+        message_format: from its settings to what is read from Redis and answered.
+        prompts: the prompts to offer on the page of the HTTP server: `points` (extreme points), `box`, `clicks`.
     """
 
     name: str
@@ -43,6 +46,10 @@ class Model:
     config: type[config.ModelConfig]
     add_options: Callable[[options.Options], None]
     load: Callable[[Any], Predictor]
+    folder_command: str = ""
+    folder_format: Callable[[Any, bool], formats.FolderFormat] = formats.files
+    message_format: Callable[[Any], formats.MessageFormat] = formats.messages
+    prompts: tuple[str, ...] = ("points", "box")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +72,13 @@ class Settings:
 
 def predict_poll(model: Model, argv: Sequence[str] | None = None) -> int:
     """`<name>_predict_poll`: watches a folder. Returns the exit code."""
-    parser = options.new_parser(f"{model.name}_predict_poll", f"{model.title}: predictions for the images in a folder.")
+    name = model.folder_command or f"{model.name}_predict_poll"
+    parser = options.new_parser(name, f"{model.title}: predictions for the images in a folder.")
     options.add_model_options(parser, model.config, model.add_options)
     options.add_folder_options(parser)
     options.add_pipeline_options(parser)
     options.add_watch_options(parser)
-    return run(parser, partial(_predict_poll, model), argv)
+    return run(parser, partial(_predict_poll, model, name), argv)
 
 
 def predict_redis(model: Model, argv: Sequence[str] | None = None) -> int:
@@ -102,24 +110,24 @@ def run(
         return INTERRUPTED
 
 
-def _predict_poll(model: Model, args: argparse.Namespace) -> int:
+def _predict_poll(model: Model, name: str, args: argparse.Namespace) -> int:
     folders = config.from_args(config.FolderConfig, args)
-    settings = _settings(model, args, folders)
+    settings = read_settings(model, args, folders)
 
     from segkit.loop import Loop
     from segkit.progress import Progress
     from segkit.shutdown import Shutdown
     from segkit.transports.folder import FolderTransport
-    from segkit.wire.request import decode_pair
 
     with Shutdown() as stop:
-        encoder = partial(_encode_files, overlay=folders.overlay)
-        pipeline = settings.pipeline(model, decoder=decode_pair, encoder=encoder)
-        names = {"mask": ".png", "overlay": "-overlay.png", "opex": ".json"}
-        transport = FolderTransport(folders, settings.input, model.prompt_suffix, names)
+        form = model.folder_format(settings.model, folders.overlay)
+        pipeline = settings.pipeline(model, decoder=form.decoder, encoder=form.encoder)
+        transport = FolderTransport(
+            folders, settings.input, model.prompt_suffix, dict(form.suffixes), keep_extension=form.keep_extension
+        )
         progress = Progress(not folders.continuous and not settings.log.quiet, lambda: transport.backlog)
         loop = Loop(transport, pipeline, settings.loop, stop, patient=folders.continuous, on_outcome=progress.report)
-        with closing(progress), _watched(loop, settings, f"{model.name}_predict_poll", transport.check):
+        with closing(progress), watched(loop, settings, name, transport.check):
             metrics = loop.run()
     if not settings.log.quiet:
         say(metrics.summary())
@@ -128,28 +136,30 @@ def _predict_poll(model: Model, args: argparse.Namespace) -> int:
 
 def _predict_redis(model: Model, args: argparse.Namespace) -> int:
     redis = config.from_args(config.RedisConfig, args)
-    settings = _settings(model, args, redis)
+    settings = read_settings(model, args, redis)
 
-    from segkit.loop import Loop
+    from segkit.loop import CODEC_THREADS, Loop
     from segkit.progress import Progress
     from segkit.shutdown import Shutdown
     from segkit.transports.redis_pubsub import PubSubTransport
     from segkit.transports.redis_stream import StreamTransport
-    from segkit.wire.request import address, decode_message
 
     with Shutdown() as stop:
-        pipeline = settings.pipeline(model, decoder=decode_message, encoder=_encode_reply, address=address)
+        form = model.message_format(settings.model)
+        pipeline = settings.pipeline(model, decoder=form.decoder, encoder=form.encoder, address=form.address)
         kind = StreamTransport if redis.redis_mode == "stream" else PubSubTransport
         transport = kind(redis, stop)
-        loop = Loop(transport, pipeline, settings.loop, stop, on_outcome=Progress(False, lambda: 0).report)
-        with _watched(loop, settings, f"{model.name}_predict_redis", transport.check):
+        report = Progress(False, lambda: 0).report
+        threads = 1 if form.in_order else CODEC_THREADS
+        loop = Loop(transport, pipeline, settings.loop, stop, on_outcome=report, codec_threads=threads)
+        with watched(loop, settings, f"{model.name}_predict_redis", transport.check):
             metrics = loop.run()
     if not settings.log.quiet:
         say(metrics.summary())
     return 0
 
 
-def _settings(model: Model, args: argparse.Namespace, *others: config.Config) -> Settings:
+def read_settings(model: Model, args: argparse.Namespace, *others: config.Config) -> Settings:
     """The common configs, checked together with those of the command; also starts the log."""
     settings = Settings(
         model=config.from_args(model.config, args),
@@ -179,25 +189,8 @@ def _conclude(metrics: Metrics, folders: config.FolderConfig, left_over: Sequenc
     return 0
 
 
-def _encode_files(prediction: Prediction, *, overlay: bool) -> Mapping[str, bytes]:
-    """The files that the folder commands write for one image."""
-    from segkit.overlay import encode_overlay
-    from segkit.wire.image import encode_mask
-    from segkit.wire.opex import encode_opex
-
-    parts = {"mask": encode_mask(prediction.mask), "opex": encode_opex(prediction)}
-    return {**parts, "overlay": encode_overlay(prediction)} if overlay else parts
-
-
-def _encode_reply(prediction: Prediction) -> Mapping[str, bytes]:
-    """What is sent over Redis for one image."""
-    from segkit.wire.reply import encode_reply
-
-    return {"reply": encode_reply(prediction)}
-
-
 @contextmanager
-def _watched(loop: Loop, settings: Settings, name: str, probe: Callable[[], None]) -> Iterator[None]:
+def watched(loop: Loop, settings: Settings, name: str, probe: Callable[[], None]) -> Iterator[None]:
     """Health and metrics of a worker for as long as it works."""
     from segkit.heartbeat import Heartbeat
 

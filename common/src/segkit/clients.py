@@ -63,6 +63,21 @@ def receive(name: str, argv: Sequence[str] | None = None) -> int:
     return cli.run(parser, _receive, argv)
 
 
+def read_prompt_file(path: Path) -> dict[str, Any]:
+    """The JSON object in a prompt file.
+
+    Raises:
+        ConfigError: it cannot be read, or is not a JSON object.
+    """
+    from segkit.errors import BadJson
+    from segkit.wire import jsontext
+
+    try:
+        return jsontext.read_object(_read(path, "--prompt"), f"--prompt: {path}")
+    except BadJson as error:
+        raise ConfigError([error.message]) from None
+
+
 def _add_server(parser: argparse.ArgumentParser, channel: str) -> None:
     defaults = RedisConfig(redis_in="", redis_out="")
     host, port, db = defaults.redis_host, defaults.redis_port, defaults.redis_db
@@ -99,11 +114,10 @@ def _send(sender: Sender, args: argparse.Namespace) -> int:
 
     from segkit.wire import jsontext
 
-    prompt = sender.read_prompt(args)
-    message = {"image": base64.b64encode(_read(args.image, "--image")).decode("ascii"), **prompt}
-    for key in ("label", "id", "reply_to"):
+    message = {"image": base64.b64encode(_read(args.image, "--image")).decode("ascii"), **sender.read_prompt(args)}
+    for key, target in (("label", message.get("prompt", message)), ("id", message), ("reply_to", message)):
         if getattr(args, key) is not None:
-            message[key] = getattr(args, key)
+            target[key] = getattr(args, key)
     text = jsontext.write(message)
     server = _connect(args)
     listeners = 0
@@ -193,6 +207,8 @@ def _files(text: bytes, name: str, image_file: Path | None) -> dict[str, bytes]:
     if "error" in answer:
         cli.say(f"error: {answer['error'].get('code')}: {answer['error'].get('message')}")
         return {".error.json": text}
+    if "objects" in answer:  # of models that answer with OPEX
+        return {".json": text}
     image = None if image_file is None else decode_image(_read(image_file, "--overlay"), InputConfig())[0]
     prediction = decode_reply(text, name, image)
     parts = {".png": base64.b64decode(answer["mask"]), ".json": encode_opex(prediction)}

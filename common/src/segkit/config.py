@@ -118,17 +118,44 @@ class FolderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RedisConfig:
-    """Where the server is, and how work is taken from it and answered. Times are seconds."""
+class RedisServerConfig:
+    """Where the server is."""
 
-    redis_in: str
-    redis_out: str
     redis_host: str = "localhost"
     redis_port: int = 6379
     redis_db: int = 0
     redis_password: str | None = None
     redis_password_env: str | None = None
     redis_url: str | None = None
+
+    @property
+    def password(self) -> str | None:
+        """--redis_password, else what the environment variable named by --redis_password_env holds."""
+        if self.redis_password is None and self.redis_password_env is not None:
+            return os.environ.get(self.redis_password_env)
+        return self.redis_password
+
+    @property
+    def server_name(self) -> str:
+        """The server for messages, without its password."""
+        if self.redis_url is None:
+            return f"Redis at {self.redis_host}:{self.redis_port}"
+        url = urlsplit(self.redis_url)
+        return f"Redis at {url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+    def problems(self) -> Iterator[str]:
+        if not 0 < self.redis_port < 65536:
+            yield f"--redis_port: {self.redis_port} is no port; expected 1 to 65535"
+        if self.redis_url is not None and urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix"):
+            yield "--redis_url: expected a URL that starts with redis://, rediss:// (TLS) or unix://"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisConfig(RedisServerConfig):
+    """How work is taken from the server and answered. Times are seconds."""
+
+    redis_in: str
+    redis_out: str
     redis_timeout: float = 0.01
     redis_mode: str = "pubsub"
     redis_err: str | None = None
@@ -141,26 +168,12 @@ class RedisConfig:
     redis_give_up: float | None = None
 
     @property
-    def password(self) -> str | None:
-        """--redis_password, else what the environment variable named by --redis_password_env holds."""
-        if self.redis_password is None and self.redis_password_env is not None:
-            return os.environ.get(self.redis_password_env)
-        return self.redis_password
-
-    @property
     def errors_to(self) -> str:
         """Where errors go: --redis_err, by default the name of the output with `_errors` behind it."""
         return self.redis_err or f"{self.redis_out}_errors"
 
-    @property
-    def server_name(self) -> str:
-        """The server for messages, without its password."""
-        if self.redis_url is None:
-            return f"Redis at {self.redis_host}:{self.redis_port}"
-        url = urlsplit(self.redis_url)
-        return f"Redis at {url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
-
     def problems(self) -> Iterator[str]:
+        yield from super().problems()
         yield from _at_least("redis_timeout", self.redis_timeout, 0)
         yield from _at_least("redis_queue_bytes", self.redis_queue_bytes, 1)
         yield from _at_least("redis_claim_idle", self.redis_claim_idle, 0.1)
@@ -168,12 +181,37 @@ class RedisConfig:
         yield from _at_least("redis_maxlen", self.redis_maxlen, 1)
         if self.redis_give_up is not None:
             yield from _at_least("redis_give_up", self.redis_give_up, 0)
-        if not 0 < self.redis_port < 65536:
-            yield f"--redis_port: {self.redis_port} is no port; expected 1 to 65535"
-        if self.redis_url is not None and urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix"):
-            yield "--redis_url: expected a URL that starts with redis://, rediss:// (TLS) or unix://"
         if self.redis_mode == "stream" and self.redis_in == self.redis_out:
             yield f"--redis_out: {self.redis_out} is the input, too; choose another one, or results become requests"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpConfig:
+    """Where requests are listened for, and how many are kept at a time. Times are seconds.
+
+    `max_waiting` counts requests that arrived in full and are not answered, `queue_bytes` all bodies in memory.
+    """
+
+    host: str = "localhost"
+    port: int = 8888
+    request_timeout: float = 60.0
+    max_waiting: int = 256
+    queue_bytes: int = 512 * MEBIBYTE
+    token_env: str | None = None
+
+    @property
+    def token(self) -> str | None:
+        """What the environment variable named by --token_env holds; None if requests need no token."""
+        return None if self.token_env is None else os.environ.get(self.token_env)
+
+    def problems(self) -> Iterator[str]:
+        yield from _at_least("request_timeout", self.request_timeout, 0.001)
+        yield from _at_least("max_waiting", self.max_waiting, 1)
+        yield from _at_least("queue_bytes", self.queue_bytes, 1)
+        if not 0 <= self.port < 65536:
+            yield f"--port: {self.port} is no port; expected 1 to 65535, or 0 for any free one"
+        if self.token_env is not None and not self.token:
+            yield f"--token_env: the environment variable {self.token_env} is not set or empty; put the token into it"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,10 @@ SegkitError
 │   ├── ImageTooLarge            image_too_large     beyond --max_bytes or --max_pixels
 │   ├── OutOfMemory              out_of_memory       does not fit in memory, even alone
 │   ├── Overloaded               overloaded          the queue of the worker is full
+│   ├── Unauthorized             unauthorized        HTTP: the token is missing or wrong
+│   ├── NotAcceptable            not_acceptable      HTTP: no answer is of a kind that the requester takes
+│   ├── SlowUpload               timed_out           HTTP: the request did not arrive in time
+│   ├── TimedOut                 timed_out           HTTP: the answer was not ready in time
 │   └── Internal                 internal            a fault of ours or of the model
 ├── ConfigError                  exit 2              wrong flags, all problems at once
 ├── TransportError               exit 1              results cannot be delivered, requests cannot be read
@@ -113,6 +117,34 @@ class Overloaded(RequestError):
 
     code = "overloaded"
     status = 503
+
+
+class Unauthorized(RequestError):
+    """The requester did not show the token that this server asks for."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class NotAcceptable(RequestError):
+    """None of the forms that the requester takes answers in is one that this server writes."""
+
+    code = "not_acceptable"
+    status = 406
+
+
+class SlowUpload(RequestError):
+    """The body of a request took longer than a request may take."""
+
+    code = "timed_out"
+    status = 408
+
+
+class TimedOut(RequestError):
+    """The request arrived, but its answer was not ready within the time that a request may take."""
+
+    code = "timed_out"
+    status = 504
 
 
 class Internal(RequestError):

@@ -24,6 +24,7 @@ from segkit.types import Job, Outcome
 
 log = logging.getLogger(__name__)
 
+CODEC_THREADS = 4
 _TICK = 0.2  # seconds after which a waiting thread looks whether it should stop
 _LONGEST_PAUSE = 30.0
 
@@ -50,7 +51,7 @@ class Loop:
         *,
         patient: bool = False,
         on_outcome: Callable[[Job, Outcome], None] | None = None,
-        codec_threads: int = 4,
+        codec_threads: int = CODEC_THREADS,
     ) -> None:
         self.metrics = Metrics()
         self.metrics.gauges["waiting_requests"] = lambda: transport.backlog

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from segkit import __version__
 from segkit.config import (
     PRECISIONS,
     FolderConfig,
+    HttpConfig,
     InputConfig,
     LogConfig,
     LoopConfig,
     MetricsConfig,
     ModelConfig,
     RedisConfig,
+    RedisServerConfig,
     ShapeConfig,
 )
 
@@ -29,11 +31,19 @@ class Options:
         parser: gets the group.
         title: shown above the flags in the help.
         config: the dataclass whose fields the flags are named after, and that has their defaults.
+        others: further names of flags, by the field.
     """
 
-    def __init__(self, parser: argparse.ArgumentParser, title: str, config: type[Any]) -> None:
+    def __init__(
+        self,
+        parser: argparse.ArgumentParser,
+        title: str,
+        config: type[Any],
+        others: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._group = parser.add_argument_group(title)
         self._fields = {field.name: field for field in dataclasses.fields(config)}
+        self._others = others or {}
 
     def value(
         self, name: str, kind: Callable[[str], Any], metavar: str, text: str, choices: tuple[str, ...] | None = None
@@ -47,7 +57,15 @@ class Options:
         elif required:
             text += " (required)"
         self._group.add_argument(
-            f"--{name}", type=kind, metavar=metavar, help=text, choices=choices, default=default, required=required
+            *self._others.get(name, ()),
+            f"--{name}",
+            dest=name,
+            type=kind,
+            metavar=metavar,
+            help=text,
+            choices=choices,
+            default=default,
+            required=required,
         )
 
     def switch(self, name: str, text: str) -> None:
@@ -55,24 +73,34 @@ class Options:
         self._group.add_argument(f"--{name}", action="store_true", help=text)
 
 
-def new_parser(prog: str, description: str) -> argparse.ArgumentParser:
-    """A parser without flags of its own but --help and --version; abbreviated flags are refused."""
-    parser = argparse.ArgumentParser(prog=prog, description=description, allow_abbrev=False)
+def new_parser(prog: str, description: str, *, short_help: bool = True) -> argparse.ArgumentParser:
+    """A parser without flags of its own but --help (and -h, if wanted) and --version; abbreviations are refused."""
+    parser = argparse.ArgumentParser(prog=prog, description=description, allow_abbrev=False, add_help=short_help)
+    if not short_help:
+        parser.add_argument("--help", action="help", help="show this help message and exit")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
 
 
 def add_model_options(
-    parser: argparse.ArgumentParser, config: type[ModelConfig], add_own: Callable[[Options], None]
+    parser: argparse.ArgumentParser,
+    config: type[ModelConfig],
+    add_own: Callable[[Options], None],
+    others: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """The model's own flags, which `add_own` adds, then --device, --precision and --compile."""
-    options = Options(parser, "model", config)
+    """The model's own flags, which `add_own` adds, then --device, --precision and --compile; `others` as in `Options`."""
+    options = Options(parser, "model", config, others)
     add_own(options)
+    add_device_options(options)
+    options.switch("compile", "compile the network first: slow start, then faster")
+
+
+def add_device_options(options: Options) -> None:
+    """Where the model runs."""
     options.value("device", str, "DEVICE", "auto (the first GPU, else the CPU), cpu, cuda:0, ...")
     options.value(
         "precision", str, "|".join(PRECISIONS), "auto is bf16 where the hardware has it, else fp32", PRECISIONS
     )
-    options.switch("compile", "compile the network first: slow start, then faster")
 
 
 def add_folder_options(parser: argparse.ArgumentParser) -> None:
@@ -91,9 +119,9 @@ def add_folder_options(parser: argparse.ArgumentParser) -> None:
     options.switch("overlay", "also write NAME-overlay.png: image, mask, outline and prompt")
 
 
-def add_redis_options(parser: argparse.ArgumentParser) -> None:
-    """The Redis server, and how work is taken from it."""
-    options = Options(parser, "Redis", RedisConfig)
+def add_redis_server_options(parser: argparse.ArgumentParser, config: type[RedisServerConfig]) -> Options:
+    """Where the Redis server is; the group that the flags are in, for more of them."""
+    options = Options(parser, "Redis", config)
     options.value("redis_host", str, "HOST", "server to connect to")
     options.value("redis_port", int, "PORT", "its port")
     options.value("redis_db", int, "DB", "its database")
@@ -102,6 +130,12 @@ def add_redis_options(parser: argparse.ArgumentParser) -> None:
     options.value(
         "redis_url", str, "URL", "instead of the above: redis://, rediss:// (TLS) or unix://, with user names"
     )
+    return options
+
+
+def add_redis_options(parser: argparse.ArgumentParser) -> None:
+    """The Redis server, and how work is taken from it."""
+    options = add_redis_server_options(parser, RedisConfig)
     options.value("redis_in", str, "CHANNEL", "where requests come from; with pubsub a pattern")
     options.value("redis_out", str, "CHANNEL", "where results go")
     options.value("redis_err", str, "CHANNEL", "where errors go (default: OUT_errors)")
@@ -123,12 +157,28 @@ def add_redis_options(parser: argparse.ArgumentParser) -> None:
     options.value("redis_maxlen", int, "N", "stream: about how many results are kept")
 
 
+def add_http_options(parser: argparse.ArgumentParser, others: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Where to listen, limits on requests, the token; `others` as in `Options`."""
+    options = Options(parser, "HTTP", HttpConfig, others)
+    options.value("host", str, "HOST", "address to listen at; 0.0.0.0 for all of IPv4, :: for all")
+    options.value("port", int, "PORT", "port to listen at; 0 for any free one")
+    options.value("request_timeout", float, "S", "seconds after which a request that has no answer gets an error")
+    options.value("max_waiting", int, "N", "most requests to hold at a time; more are answered `overloaded`")
+    options.value("queue_bytes", int, "N", "most bytes of requests to hold at a time; more are answered `overloaded`")
+    options.value("token_env", str, "NAME", "environment variable with a token that requests have to show")
+
+
+def add_image_options(parser: argparse.ArgumentParser) -> None:
+    """Limits on images."""
+    options = Options(parser, "images", InputConfig)
+    options.value("max_bytes", int, "N", "largest image file in bytes")
+    options.value("max_pixels", int, "N", "largest image in pixels, read from its header")
+    options.value("exif", str, "ignore|apply", "what to do about an EXIF orientation", ("ignore", "apply"))
+
+
 def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     """Limits on images, how masks become polygons, and batches."""
-    limits = Options(parser, "images", InputConfig)
-    limits.value("max_bytes", int, "N", "largest image file in bytes")
-    limits.value("max_pixels", int, "N", "largest image in pixels, read from its header")
-    limits.value("exif", str, "ignore|apply", "what to do about an EXIF orientation", ("ignore", "apply"))
+    add_image_options(parser)
     shape = Options(parser, "polygons", ShapeConfig)
     shape.value("simplify", float, "PX", "how far a polygon may leave the exact outline")
     shape.value("min_area", float, "PX", "drop parts of a mask with fewer pixels")
@@ -137,11 +187,16 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     loop.value("batch_wait_ms", float, "MS", "longest wait for more images to fill a batch")
 
 
-def add_watch_options(parser: argparse.ArgumentParser) -> None:
-    """How the command can be watched: its messages, its metrics, its health."""
+def add_log_options(parser: argparse.ArgumentParser) -> None:
+    """How much a command says."""
     options = Options(parser, "messages", LogConfig)
     options.switch("verbose", "say more")
     options.switch("quiet", "say nothing but warnings and errors")
+
+
+def add_watch_options(parser: argparse.ArgumentParser) -> None:
+    """How the command can be watched: its messages, its metrics, its health."""
+    add_log_options(parser)
     metrics = Options(parser, "monitoring", MetricsConfig)
     metrics.value("metrics_port", int, "PORT", "answer Prometheus at this port (default: off)")
     metrics.value("metrics_host", str, "HOST", "address to answer Prometheus at")

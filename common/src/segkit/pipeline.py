@@ -12,7 +12,7 @@ from segkit.config import InputConfig, ShapeConfig
 from segkit.errors import Internal, OutOfMemory, RequestError
 from segkit.geometry import compose, drop_specks, trace
 from segkit.predictor import Found, Predictor
-from segkit.types import Instance, Job, Outcome, Prediction, Request
+from segkit.types import Instance, Instances, Job, Outcome, Prediction, Request
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,8 @@ class Pipeline:
                 for instance in instances
             )
             mask = compose(instances, request.size)
-        return Prediction(request, instances, regions, mask, self._meta(item, request, instances))
+        facts = found.meta if isinstance(found, Instances) else {}
+        return Prediction(request, instances, regions, mask, {**self._meta(item, request, instances), **facts})
 
     def _without_specks(self, instance: Instance) -> Instance:
         if instance.mask is None or self.shape_config.min_area <= 1:

@@ -6,7 +6,7 @@ All coordinates are pixels of the stored image, x to the right and y down, the c
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +43,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompt:
-    """Where one object is, in exactly one of the forms, except that clicks and a box may come together.
+    """Where one object is: extreme points, or clicks, a box and a mask in any combination.
 
     Attributes:
         path: where it stands in the request, for error messages: "" or `objects[i]`.
@@ -52,6 +52,8 @@ class Prompt:
         click_labels: (N,) uint8, 1 for foreground and 0 for background.
         box: (4,) float64 of x0, y0, x1, y1 with x0 <= x1 and y0 <= y1.
         label: palette index of the object in the mask, 1..255.
+        mask_input: (S, S) float32, the logits of an earlier answer, to start from.
+        low_res_logits: whether the answer is to contain its logits.
     """
 
     path: str = ""
@@ -60,6 +62,8 @@ class Prompt:
     click_labels: Bytes | None = None
     box: Floats | None = None
     label: int = 1
+    mask_input: NDArray[np.float32] | None = None
+    low_res_logits: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +118,18 @@ class Instance:
     score: float | None = None
     box: Floats | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Instances(list[Instance]):
+    """What a model found in an image, for models that have something to say about the image as a whole.
+
+    Attributes:
+        meta: facts for the `meta` of the answer, JSON values by name.
+    """
+
+    def __init__(self, instances: Iterable[Instance], meta: Mapping[str, Any]) -> None:
+        super().__init__(instances)
+        self.meta = meta
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from segkit.config import RedisConfig
+from segkit.config import RedisConfig, RedisServerConfig
 from segkit.errors import GaveUp, TransportError
 from segkit.transports.backoff import Backoff
 from segkit.types import Outcome
@@ -39,11 +39,12 @@ class RedisServer:
     Args:
         config: where the server is.
         stop: once set, commands are tried for a few more seconds only.
+        give_up: seconds for which it may stay away; None for any time.
     """
 
-    def __init__(self, config: RedisConfig, stop: threading.Event) -> None:
+    def __init__(self, config: RedisServerConfig, stop: threading.Event, give_up: float | None = None) -> None:
         self.client: Any = connect(config)  # its methods are typed for clients that answer later, too
-        self._config, self._stop = config, stop
+        self._config, self._stop, self._give_up = config, stop, give_up
 
     def check(self) -> None:
         """Asks once whether the server answers.
@@ -88,7 +89,7 @@ class RedisServer:
 
     def backoff(self) -> Backoff:
         """How long to wait between tries."""
-        return Backoff(self._config.server_name, self._config.redis_give_up, self._stop)
+        return Backoff(self._config.server_name, self._give_up, self._stop)
 
     def refusal(self, error: Exception) -> TransportError:
         """The server's refusal in words that say what to do."""
@@ -107,7 +108,7 @@ def addressed(outcome: Outcome, config: RedisConfig) -> tuple[str, bytes]:
     return outcome.reply_to or config.errors_to, encode_error(outcome.error, outcome.id, outcome.meta)
 
 
-def connect(config: RedisConfig) -> redis.Redis:
+def connect(config: RedisServerConfig) -> redis.Redis:
     """A client that does not try again by itself; nothing is sent yet."""
     settings: dict[str, Any] = {
         "socket_connect_timeout": _CONNECT_SECONDS,

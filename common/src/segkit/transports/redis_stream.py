@@ -45,7 +45,7 @@ class StreamTransport:
 
     def __init__(self, config: RedisConfig, stop: threading.Event) -> None:
         self._config = config
-        self._server = RedisServer(config, stop)
+        self._server = RedisServer(config, stop, config.redis_give_up)
         self._redis = self._server.client
         self._consumer = config.redis_consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._idle_ms = int(1000 * config.redis_claim_idle)

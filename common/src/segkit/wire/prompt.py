@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segkit.errors import BadPrompt
 from segkit.types import Floats, Prompt
@@ -17,6 +20,7 @@ MOST_OBJECTS = 255
 MOST_POINTS = 10_000
 _CORNERS = ("x0", "y0", "x1", "y1")
 _FORMS = '"points", "box" or "objects"'
+_WHERE = ("points", "box", "mask_input")
 
 
 def parse_prompt(value: dict[str, Any]) -> tuple[Prompt, ...]:
@@ -27,7 +31,7 @@ def parse_prompt(value: dict[str, Any]) -> tuple[Prompt, ...]:
     """
     if "objects" not in value:
         return (_parse_object(value, "", 1),)
-    for other in ("points", "box", "label"):
+    for other in (*_WHERE, "low_res_logits", "label"):
         if other in value:
             raise BadPrompt(other, 'stands beside "objects"', "it inside of each object")
     objects = _list(value["objects"], "objects", MOST_OBJECTS, "prompts")
@@ -44,9 +48,9 @@ def parse_prompt(value: dict[str, Any]) -> tuple[Prompt, ...]:
 
 def _parse_object(value: dict[str, Any], path: str, label: int) -> Prompt:
     here = f"{path}." if path else ""
-    if "points" not in value and "box" not in value:
+    if not any(key in value for key in _WHERE):
         raise BadPrompt(path or "points", "missing", _FORMS if not path else '"points" or "box"')
-    extreme_points = clicks = click_labels = box = None
+    extreme_points = clicks = click_labels = box = mask_input = None
     if "points" in value:
         points = _list(value["points"], f"{here}points", MOST_POINTS, "points")
         if isinstance(points[0], dict):
@@ -57,7 +61,13 @@ def _parse_object(value: dict[str, Any], path: str, label: int) -> Prompt:
         if extreme_points is not None:
             raise BadPrompt(f"{here}box", "stands beside extreme points", "one of the two")
         box = _box(value["box"], f"{here}box")
-    return Prompt(path, extreme_points, clicks, click_labels, box, _label(value.get("label", label), f"{here}label"))
+    if "mask_input" in value:
+        mask_input = _mask_input(value["mask_input"], f"{here}mask_input")
+    wants_logits = value.get("low_res_logits", False)
+    if not isinstance(wants_logits, bool):
+        raise BadPrompt(f"{here}low_res_logits", _shown(wants_logits), "true or false")
+    number = _label(value.get("label", label), f"{here}label")
+    return Prompt(path, extreme_points, clicks, click_labels, box, number, mask_input, wants_logits)
 
 
 def _extreme_points(points: Sequence[Any], path: str) -> Floats:
@@ -88,6 +98,24 @@ def _box(value: Any, path: str) -> Floats:
         raise BadPrompt(path, _shown(value), 'an object with "x0", "y0", "x1" and "y1"')
     xa, ya, xb, yb = (_number(_member(value, key, path, "a number"), f"{path}.{key}") for key in _CORNERS)
     return np.array([min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)])
+
+
+def _mask_input(value: Any, path: str) -> NDArray[np.float32]:
+    """Logits as `meta.objects` of an earlier answer has them: base64 of float32, little-endian, row by row."""
+    expected = "the base64 text that an earlier answer had as low_res_logits"
+    if not isinstance(value, str):
+        raise BadPrompt(path, _shown(value), expected)
+    try:
+        data = base64.b64decode(value)
+    except (binascii.Error, ValueError) as error:
+        raise BadPrompt(path, f"not base64: {error}", expected) from None
+    side = math.isqrt(len(data) // 4)
+    if not data or side * side * 4 != len(data):
+        raise BadPrompt(path, f"{len(data)} bytes, not those of a square of float32", expected)
+    logits = np.frombuffer(data, "<f4").reshape(side, side)
+    if not np.isfinite(logits).all():
+        raise BadPrompt(path, "values that are not finite", expected)
+    return logits
 
 
 def _label(value: Any, path: str) -> int:

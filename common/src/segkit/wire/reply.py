@@ -27,8 +27,7 @@ def encode_reply(prediction: Prediction) -> bytes:
     """
     regions = [(index, region) for index, parts in enumerate(prediction.regions) for region in parts]
     details = [
-        {"object": index, "holes": region.holes} if region.holes else {"object": index}
-        for index, region in regions
+        {"object": index, "holes": region.holes} if region.holes else {"object": index} for index, region in regions
     ]
     reply: dict[str, Any] = {
         "mask": base64.b64encode(encode_mask(prediction.mask)).decode("ascii"),

@@ -24,10 +24,7 @@ def decode_pair(job: Job, config: InputConfig) -> Request:
 
 def decode_message(job: Job, config: InputConfig) -> Request:
     """A JSON message: `image` in base64, and the prompt beside it (DEXTR) or under `prompt` (SAM)."""
-    message = jsontext.read_object(job.body, "message")
-    for key in ("id", "reply_to"):
-        if not isinstance(message.get(key, ""), str):
-            raise BadJson(f'message: "{key}" is not a string; expected a string or nothing')
+    message = _message(job)
     prompt = message.get("prompt")
     if prompt is None:
         prompt = {key: value for key, value in message.items() if key not in ("image", "id", "reply_to")}
@@ -47,6 +44,22 @@ def decode_bare_image(job: Job, config: InputConfig) -> Request:
     return Request(job.id, image, image_meta=image_meta)
 
 
+def decode_image_message(job: Job, config: InputConfig) -> Request:
+    """For models that need no prompt: the raw bytes of an image file, or JSON with `image`, `id` and `reply_to`."""
+    if job.body[:64].lstrip()[:1] != b"{":  # no image file starts like this
+        return decode_bare_image(job, config)
+    message = _message(job)
+    image, image_meta = decode_image(_image_bytes(message, config), config)
+    name = message.get("id")
+    return Request(
+        job.id if name is None else name,
+        image,
+        image_meta=image_meta,
+        named=name is not None,
+        reply_to=message.get("reply_to"),
+    )
+
+
 def address(job: Job) -> tuple[str | None, str | None]:
     """The id and `reply_to` in a JSON message, as far as they can be made out, for the answer that it is wrong."""
     try:
@@ -55,6 +68,14 @@ def address(job: Job) -> tuple[str | None, str | None]:
         return None, None
     name, reply_to = message.get("id"), message.get("reply_to")
     return name if isinstance(name, str) else None, reply_to if isinstance(reply_to, str) else None
+
+
+def _message(job: Job) -> dict[str, Any]:
+    message = jsontext.read_object(job.body, "message")
+    for key in ("id", "reply_to"):
+        if not isinstance(message.get(key, ""), str):
+            raise BadJson(f'message: "{key}" is not a string; expected a string or nothing')
+    return message
 
 
 def _image_bytes(message: dict[str, Any], config: InputConfig) -> bytes:
