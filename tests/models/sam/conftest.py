@@ -1,0 +1,19 @@
+"""Fixtures for the tests of Segment Anything."""
+
+from __future__ import annotations
+
+import pytest
+
+from segkit_sam.checkpoint import load_sam
+from tests.models.sam.models import CHECKPOINT, adapter
+
+
+@pytest.fixture(scope="session")
+def small_sam():
+    """The package's model of `CHECKPOINT`, as the package computes it."""
+    return load_sam(CHECKPOINT)[0]
+
+
+@pytest.fixture
+def sam():
+    return adapter()

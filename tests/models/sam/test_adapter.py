@@ -1,0 +1,142 @@
+"""The adapter as the pipeline uses it: nothing mixes, what fails fails alone, everything in an image is found."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+import torch
+from samples import encoded
+
+from segkit.pipeline import Pipeline
+from segkit.types import Job
+from segkit.wire.reply import encode_reply
+from segkit.wire.request import decode_pair
+from tests.models.sam.models import adapter, photo, real_objects, request_for
+
+BOX = {"x0": 70, "y0": 20, "x1": 480, "y1": 390}
+
+
+def jobs(*names, prompt=None):
+    from PIL import Image
+
+    text = json.dumps(prompt or {"box": BOX}).encode()
+    return [Job(name, encoded(Image.fromarray(photo(name))), text) for name in names]
+
+
+def run(sam, jobs):
+    pipeline = Pipeline(predictor=sam, decoder=decode_pair, encoder=lambda found: {"reply": encode_reply(found)})
+    outcomes = pipeline.run(jobs)
+    return [outcome.error or json.loads(outcome.parts["reply"]) for outcome in outcomes]
+
+
+def test_the_objects_of_the_photos_are_found(sam):
+    """The small model knows them by heart; what it finds shows that boxes and clicks arrive where they belong."""
+    ratios = []
+    for name, (x0, y0, x1, y1), _ in real_objects():
+        (found,) = sam.predict([request_for(photo(name), box={"x0": x0, "y0": y0, "x1": x1, "y1": y1})])
+        rows, columns = np.nonzero(found[0].mask)
+        inner = [max(x0, columns.min()), max(y0, rows.min()), min(x1, columns.max()), min(y1, rows.max())]
+        area = max(0, inner[2] - inner[0]) * max(0, inner[3] - inner[1])
+        own = np.ptp(columns) * np.ptp(rows)
+        ratios.append(area / ((x1 - x0) * (y1 - y0) + own - area))
+    assert np.mean(ratios) > 0.7
+
+
+def test_meta_says_what_was_done(sam):
+    reply, again = (run(sam, jobs("coffee"))[0] for _ in range(2))
+    assert reply["meta"]["segmenter"] == {"type": "sam", "model_type": "vit_64x3", "model_file": "small.safetensors"}
+    assert (reply["meta"]["cache"], again["meta"]["cache"]) == ("miss", "hit")
+    (facts,) = reply["meta"]["objects"]
+    assert set(facts) == {"label", "score", "stability", "prompt", "output"}
+    assert 0 < facts["stability"] <= 1
+    assert reply["mask"] == again["mask"]
+
+
+def test_logits_come_on_request_only(sam):
+    reply = run(sam, jobs("coffee", prompt={"box": BOX, "low_res_logits": True}))[0]
+    text = reply["meta"]["objects"][0]["low_res_logits"]
+    assert len(base64.b64decode(text)) == 64 * 64 * 4
+    again = run(sam, jobs("coffee", prompt={"mask_input": text, "box": BOX}))[0]
+    assert again["meta"]["objects"][0]["score"] > 0
+
+
+def test_logits_of_another_size_are_refused(sam):
+    text = base64.b64encode(np.zeros((16, 16), "<f4").tobytes()).decode()
+    bad, good = run(sam, jobs("coffee", prompt={"mask_input": text}) + jobs("cat"))
+    assert (bad.code, bad.path) == ("bad_prompt", "mask_input")
+    assert "64x64" in bad.message
+    assert good["contours"]
+
+
+def test_prompts_far_outside_find_something_or_nothing(sam):
+    far = {
+        "objects": [
+            {"points": [{"x": -9e6, "y": 9e6, "label": 1}]},
+            {"box": {"x0": 9e5, "y0": 9e5, "x1": 1e6, "y1": 1e6}},
+        ]
+    }
+    (reply,) = run(sam, jobs("coffee", prompt=far))
+    assert len(reply["meta"]["objects"]) == 2
+
+
+def test_all_masks_of_a_click(sam):
+    everything = adapter(mask_choice="all")
+    (reply,) = run(everything, jobs("coffee", prompt={"points": [{"x": 250, "y": 200, "label": 1}]}))
+    facts = reply["meta"]["objects"]
+    assert sorted(fact["output"] for fact in facts) == [1, 2, 3]
+    assert {fact["prompt"] for fact in facts} == {0}
+
+
+def test_two_hundred_objects_in_an_image(sam):
+    boxes = [{"box": {"x0": i, "y0": i, "x1": i + 80, "y1": i + 90}} for i in range(200)]
+    (reply,) = run(sam, jobs("coffee", prompt={"objects": boxes}))
+    assert len(reply["meta"]["objects"]) == 200
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("[enforce fail] DefaultCPUAllocator: no")]
+)
+def test_a_batch_that_does_not_fit_is_halved_and_all_are_answered(sam, monkeypatch, error):
+    encode, sizes = sam._embedder._encoder.forward, []
+
+    def little_memory(images):
+        sizes.append(len(images))
+        if len(images) > 1:
+            raise error
+        return encode(images)
+
+    monkeypatch.setattr(sam._embedder._encoder, "forward", little_memory)
+    replies = run(sam, jobs("coffee", "cat", "coins"))
+    assert sizes[0] == 3
+    assert sizes.count(1) == 3
+    monkeypatch.undo()
+    for reply, expected in zip(replies, run(adapter(), jobs("coffee", "cat", "coins")), strict=True):
+        assert reply["mask"] == expected["mask"]
+
+
+def test_memory_of_this_machine_running_out_is_recognised(sam, monkeypatch):
+    monkeypatch.setattr(sam._embedder._encoder, "forward", lambda images: torch.empty(2**50))
+    (error,) = run(sam, jobs("coffee"))
+    assert error.code == "out_of_memory"
+
+
+def test_everything_in_an_image():
+    sam = adapter(automatic=True, points_per_side=8, pred_iou_thresh=0.6, stability_score_thresh=0.7)
+    (found,) = sam.predict([request_for(photo("coins"))])
+    assert found.meta["cache"] == "miss"
+    areas = [instance.mask.sum() for instance in found]
+    assert areas == sorted(areas, reverse=True)
+    assert all(instance.score > 0.6 and instance.meta["stability"] >= 0.7 for instance in found)
+    assert found
+    (again,) = sam.predict([request_for(photo("coins"))])
+    assert again.meta["cache"] == "hit"
+    assert len(again) == len(found)
+
+
+def test_nothing_in_an_image():
+    sam = adapter(automatic=True, points_per_side=2)
+    (found,) = sam.predict([request_for(np.zeros((64, 64, 3), np.uint8))])
+    assert len(found) <= 4
