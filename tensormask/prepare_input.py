@@ -1,0 +1,5 @@
+"""`python prepare_input.py IMAGE OUT.json`: the same as tensormask_prepare_input."""
+
+from segkit_tensormask.prepare_input import main
+
+main()

@@ -1,0 +1,114 @@
+"""TensorMask behind the predictor protocol: images in, instances out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from segkit.device import keep_freed_memory, select_device, select_precision
+from segkit.errors import CheckpointError, ConfigError, OutOfMemory, UnsafeCheckpoint
+from segkit.predictor import Found
+from segkit.types import Instance, Request
+from segkit_tensormask.class_names import class_names
+from segkit_tensormask.options import TensorMaskConfig
+from tensormask.errors import CheckpointError as TensorMaskCheckpointError
+from tensormask.errors import ConfigError as TensorMaskConfigError
+from tensormask.errors import UnsafeCheckpointError
+from tensormask.model import Result, TensorMask
+
+log = logging.getLogger("segkit.tensormask")
+
+_MOST_LABELS = 255
+
+
+class TensorMaskPredictor:
+    """A TensorMask model, ready to predict.
+
+    Args:
+        model: made ready with `TensorMask.prepare`.
+        segmenter: what `meta.segmenter` says.
+        names: of the classes.
+        threshold: scores are above it.
+        batch_size: most images in one run of the network.
+        resize: whether images are resized as the model's config says.
+    """
+
+    def __init__(
+        self,
+        model: TensorMask,
+        segmenter: Mapping[str, Any],
+        names: Sequence[str],
+        threshold: float,
+        batch_size: int,
+        *,
+        resize: bool = True,
+    ) -> None:
+        self._model, self.segmenter, self._names, self._threshold = model, segmenter, names, threshold
+        self._batch_size, self._resize = batch_size, resize
+
+    @classmethod
+    def load(cls, config: TensorMaskConfig) -> TensorMaskPredictor:
+        """Loads the model that the flags name onto the device that they name.
+
+        Raises:
+            ConfigError: the model's config or its list of classes cannot be used.
+            CheckpointError: the model cannot be loaded.
+            UnsafeCheckpoint: loading it would run code from it.
+            DeviceError: the device or the precision is not usable.
+        """
+        device = select_device(config.device)
+        precision = select_precision(config.precision, device)
+        if device == "cpu":
+            keep_freed_memory()
+        try:
+            model = TensorMask.from_files(config.config, config.model)
+        except TensorMaskConfigError as error:
+            raise ConfigError([f"--config: {error}"]) from None
+        except UnsafeCheckpointError as error:
+            raise UnsafeCheckpoint(f"--model: {error}") from None
+        except TensorMaskCheckpointError as error:
+            raise CheckpointError(f"--model: {error}") from None
+        names = class_names(config.classes, model.config.num_classes)
+        segmenter = {"type": "tensormask", "model_file": config.model.name}
+        log.info("%s on %s, %s", config.model.name, device, precision)
+        ready = model.prepare(device, precision, compile=config.compile)
+        return cls(ready, segmenter, names, config.threshold, 1 if device == "cpu" else 8)
+
+    def predict(self, requests: Sequence[Request]) -> list[Found]:
+        """The objects of each image by falling score."""
+        images = [request.image for request in requests]
+        if not self._resize and self._model.config.image_format == "BGR":
+            images = [image[:, :, ::-1] for image in images]
+        predict = self._model.predict if self._resize else self._model.predict_raw
+        try:
+            results = predict(images, threshold=self._threshold, batch_size=self._batch_size)
+        except torch.OutOfMemoryError:
+            raise OutOfMemory("the images do not fit into the memory of the device; send smaller ones") from None
+        return [self._instances(result) for result in results]
+
+    def without_resizing(self) -> TensorMaskPredictor:
+        """The same model, for images that go into the network as they are."""
+        return TensorMaskPredictor(
+            self._model, self.segmenter, self._names, self._threshold, self._batch_size, resize=False
+        )
+
+    def _instances(self, result: Result) -> list[Instance]:
+        patches = result.patches or (None,) * len(result.scores)
+        return [
+            Instance(
+                None if patch is None else patch.mask,
+                (0, 0) if patch is None else patch.offset,
+                label=min(number, _MOST_LABELS),
+                name=self._names[kind],
+                score=float(score),
+                box=box.astype(np.float64),
+                meta={"class": int(kind)},
+            )
+            for number, (patch, box, score, kind) in enumerate(
+                zip(patches, result.boxes, result.scores, result.classes, strict=True), start=1
+            )
+        ]

@@ -1,0 +1,63 @@
+"""Networks tuned for inference.
+
+`prepare` makes a copy of a network that computes the same faster: batch normalisation is folded into the convolutions
+and tensors are channels-last. On CPUs convolutions run with prepacked weights, with ReLU and residual additions fused
+in, and large 3x3 ones by Winograd's algorithm.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal, TypeAlias
+
+import torch
+
+from tensormask.acceleration import packed_conv, winograd
+from tensormask.acceleration.packed_conv import PackedConv
+from tensormask.acceleration.winograd import WinogradConv
+from tensormask.convolution import Conv
+from tensormask.network import TensorMaskNet
+
+Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
+
+_TYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def prepare(
+    net: TensorMaskNet, device: str | torch.device, precision: Precision = "fp32", *, compile: bool = False
+) -> TensorMaskNet:
+    """A copy of a network that is tuned for inference on one device; the network itself stays as it is.
+
+    Args:
+        net: with its weights, on the CPU.
+        device: where the copy shall run. It cannot be moved.
+        precision: the type it computes in. "bf16" and "fp16" are for hardware that has them: elsewhere they are slow.
+        compile: with `torch.compile`, which needs a C++ compiler on the machine and minutes at the first image.
+
+    Raises:
+        ValueError: an unknown precision.
+    """
+    if precision not in _TYPES:
+        raise ValueError(f"the precision is {precision!r}; expected one of {', '.join(_TYPES)}")
+    device, dtype = torch.device(device), _TYPES[precision]
+    net = copy.deepcopy(net).eval().requires_grad_(False)
+    for module in net.modules():
+        if isinstance(module, Conv):
+            module.fold()
+    net = net.to(device, dtype)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks the argument
+    net.dtype, net.memory_format = dtype, torch.channels_last
+    if compile:
+        for part in (net.backbone, net.head.cls_subnet, net.head.bbox_subnet):
+            part.compile()
+    elif device.type == "cpu" and packed_conv.supports(dtype):
+        _replace_convolutions(net, dtype)
+    return net
+
+
+def _replace_convolutions(net: TensorMaskNet, dtype: torch.dtype) -> None:
+    for name, conv in list(net.named_modules()):
+        if not isinstance(conv, Conv) or name.startswith("head.mask_pred"):  # its weights are used apart
+            continue
+        fast = dtype == torch.float32 and winograd.pays_off(conv)
+        net.set_submodule(name, WinogradConv(conv) if fast else PackedConv(conv))

@@ -1,0 +1,179 @@
+"""Weights from files and to files. Nothing in a file is run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tensormask import caffe2_names
+from tensormask.array_unpickler import ArrayUnpickler
+from tensormask.errors import CheckpointError, UnsafeCheckpointError
+
+# What the readers raise on broken files, depending on where they break.
+_READER_ERRORS = (
+    RuntimeError, OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ImportError,
+    MemoryError, AssertionError, struct.error, pickle.UnpicklingError,
+)  # fmt: skip
+# Once saved with the weights; the config's values count.
+_IGNORED = ("anchor_generator.cell_anchors", "pixel_mean", "pixel_std")
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+
+
+def load(net: nn.Module, path: Path) -> None:
+    """Loads all weights of the network: detectron2's `.pkl` and `.pth`, or safetensors.
+
+    Raises:
+        CheckpointError: missing, broken, or not of this network. What differs is named.
+        UnsafeCheckpointError: reading it would run code from it.
+    """
+    found, own = read(path), net.state_dict()
+    missing = [name for name in own if name not in found]
+    if missing:
+        raise CheckpointError(
+            f"{path}: {len(missing)} of {len(own)} weights are missing, the first is {missing[0]}; "
+            "expected a TensorMask model for this config"
+        )
+    different = [name for name in own if found[name].shape != own[name].shape]
+    if different:
+        name = different[0]
+        raise CheckpointError(
+            f"{path}: {len(different)} of {len(own)} weights have another shape than the config says, the first is "
+            f"{name}: {tuple(found[name].shape)}, expected {tuple(own[name].shape)}; give the config of this model "
+            "(NUM_CLASSES and the numbers of channels decide)"
+        )
+    net.load_state_dict({name: found[name] for name in own})
+
+
+def load_pretrained(net: nn.Module, path: Path) -> list[str]:
+    """Loads what fits from ImageNet weights (Caffe2's names, too) or from another model, to start training with.
+
+    Returns:
+        The names of the network's weights that the file does not have.
+
+    Raises:
+        CheckpointError: missing, broken, or nothing in it fits.
+        UnsafeCheckpointError: reading it would run code from it.
+    """
+    found, own = read(path), net.state_dict()
+    names = caffe2_names.match(list(own), list(found))
+    fitting = {name: found[end] for name, end in names.items() if found[end].shape == own[name].shape}
+    if not fitting:
+        raise CheckpointError(f"{path}: none of its {len(found)} weights fits; expected weights of a ResNet")
+    for name in [name for name in fitting if name.endswith(".norm.weight")]:
+        # Files of Detectron have the statistics multiplied into scale and shift.
+        stem = name.removesuffix("weight")
+        fitting.setdefault(f"{stem}running_mean", torch.zeros_like(own[f"{stem}running_mean"]))
+        fitting.setdefault(f"{stem}running_var", torch.ones_like(own[f"{stem}running_var"]))
+    net.load_state_dict(fitting, strict=False)
+    return [name for name in own if name not in fitting]
+
+
+def save(net: nn.Module, path: Path) -> None:
+    """Writes the weights as safetensors. Under the final name there is a complete file or none."""
+    from safetensors.torch import save as to_bytes
+
+    tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    write_whole(path, to_bytes(tensors))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file beside its place and renames it in, so that it is never half there, whatever happens."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The named tensors in a file, in float32 where they are floats; names of Caffe2 are converted.
+
+    Raises:
+        CheckpointError: missing, broken, or without named tensors.
+        UnsafeCheckpointError: reading it would run code from it.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}; expected a file of weights") from None
+    try:
+        if start[8:] == b"{":
+            content: Any = _read_safetensors(path)
+        elif start.startswith(_ZIP):
+            content = _read_torch(path)
+        elif start.startswith(_PICKLE):
+            content = _read_pickle(path)
+        else:
+            raise ValueError("neither a pickle, nor of torch.save, nor safetensors")
+        return _named_tensors(content)
+    except UnsafeCheckpointError as error:
+        raise UnsafeCheckpointError(f"{path}: refused: {error}; nothing was run", error.offender) from None
+    except _READER_ERRORS as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".strip(": ").split())[:200]
+        raise CheckpointError(f"{path}: not weights or broken ({reason}); copy or download it again") from None
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        offender = str(error).partition("GLOBAL ")[2].partition(" ")[0]
+        if offender:
+            raise UnsafeCheckpointError(f"it asks for {offender}, which no weights need", offender) from None
+        raise
+    return content.get("model", content) if isinstance(content, dict) else content
+
+
+def _read_pickle(path: Path) -> Any:
+    data = path.read_bytes()
+    if data[:2] == b"\x80\x02" and data[2:3] == b"\x8a":  # torch.save before 1.6 begins with a number
+        return _read_torch(path)
+    content = ArrayUnpickler(data).load()
+    if not isinstance(content, dict):
+        return content
+    if "model" in content and "__author__" in content:
+        return content["model"]
+    blobs = content.get("blobs", content)
+    if not isinstance(blobs, dict):
+        return blobs
+    return {
+        caffe2_names.convert(name): value
+        for name, value in blobs.items()
+        if isinstance(name, str) and isinstance(value, (np.ndarray, Tensor)) and not name.endswith("_momentum")
+    }
+
+
+def _named_tensors(content: Any) -> dict[str, Tensor]:
+    if not isinstance(content, dict) or not content:
+        raise ValueError("no named tensors in it")
+    tensors: dict[str, Tensor] = {}
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, (np.ndarray, Tensor)):
+            raise ValueError(f"{str(name)[:80]} is {type(value).__name__}, not a tensor")
+        tensor = value if isinstance(value, Tensor) else torch.from_numpy(value.astype(value.dtype.newbyteorder("=")))
+        tensors[name] = tensor.float() if tensor.is_floating_point() else tensor
+    if all(name.startswith("module.") for name in tensors):  # saved from inside of a data-parallel wrapper
+        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    return {name: value for name, value in tensors.items() if not any(word in name for word in _IGNORED)}

@@ -1,0 +1,129 @@
+"""Config files of detectron2: YAML with `_BASE_`, and strings that are Python literals."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tensormask.errors import ConfigError
+
+NEWEST_VERSION = 2
+_LARGEST_FILE = 1024 * 1024
+_DEEPEST = 20
+# Keys that had another name in files without VERSION, or with VERSION 1.
+_RENAMED = {("MODEL", "WEIGHT"): "WEIGHTS", ("TEST", "DETECTIONS_PER_IMG"): "DETECTIONS_PER_IMAGE"}
+
+
+def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The nested values of a config file, over those of its bases.
+
+    A `_BASE_` is relative to the file that names it; of several bases the later one wins. Maps are merged, everything
+    else is replaced. A string that is a Python literal (`"(640, 800)"`, `"1e-3"`) becomes its value.
+
+    Args:
+        path: the file.
+        overrides: KEY VALUE KEY VALUE ..., keys with dots, merged over the file.
+
+    Raises:
+        ConfigError: missing, not YAML, with tags that would make Python objects, or with bases without end.
+    """
+    values = _read(path, 0)
+    version = values.get("VERSION", 1 if "WEIGHT" in _section(values, "MODEL") else NEWEST_VERSION)
+    if version not in (1, NEWEST_VERSION):
+        raise ConfigError(str(path), [f"VERSION is {version!r}; expected {NEWEST_VERSION}"])
+    for (section, old), new in _RENAMED.items():
+        found = _section(values, section)
+        if version == 1 and old in found:
+            found[new] = found.pop(old)
+    if len(overrides) % 2:
+        raise ConfigError(str(path), [f"{overrides[-1]} has no value; expected KEY VALUE KEY VALUE ..."])
+    for key, text in zip(overrides[::2], overrides[1::2], strict=True):
+        nested: Any = literal(text)
+        for name in reversed(key.split(".")):
+            nested = {name: nested}
+        _merge(nested, values)
+    return values
+
+
+def write(values: dict[str, Any], path: Path) -> None:
+    """Writes nested values as a config file without bases."""
+    path.write_text(yaml.safe_dump(values, sort_keys=True), encoding="utf-8")
+
+
+def literal(text: str) -> Any:
+    """What a string stands for: the value of a Python literal, else the string itself."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes in strings that are paths
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+    """Makes plain values only; strings are read as literals."""
+
+
+def _construct_string(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    return literal(str(loader.construct_scalar(node)))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:str", _construct_string)
+
+
+def _read(path: Path, depth: int) -> dict[str, Any]:
+    if depth > _DEEPEST:
+        raise ConfigError(str(path), [f"_BASE_ leads through more than {_DEEPEST} files; does one name itself?"])
+    own = _parse(path)
+    bases = own.pop("_BASE_", [])
+    values: dict[str, Any] = {}
+    for base in [bases] if isinstance(bases, str) else bases if isinstance(bases, (list, tuple)) else [bases]:
+        _merge(_read(_base_path(path, base), depth + 1), values)
+    _merge(own, values)
+    return values
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise ConfigError(str(path), [f"larger than {_LARGEST_FILE} bytes; expected a config"])
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe loader
+    except OSError as error:
+        raise ConfigError(str(path), [f"cannot be read: {error.strerror}; expected a config file"]) from None
+    except yaml.constructor.ConstructorError as error:
+        raise ConfigError(str(path), [f"refused: {error.problem}; expected plain values"]) from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise ConfigError(str(path), [f"not YAML: {_one_line(error)}"]) from None
+    if not isinstance(values, dict):
+        raise ConfigError(str(path), [f"holds {type(values).__name__}; expected sections such as MODEL"])
+    return values
+
+
+def _base_path(path: Path, base: object) -> Path:
+    if not isinstance(base, str):
+        raise ConfigError(str(path), [f"_BASE_ is {type(base).__name__}; expected a path or a list of paths"])
+    if base.startswith(("http://", "https://")):
+        raise ConfigError(str(path), [f"_BASE_ is {base}; expected a path, download it first"])
+    return path.parent / Path(base).expanduser()
+
+
+def _merge(values: dict[Any, Any], into: dict[Any, Any], depth: int = 0) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict) and depth < _DEEPEST:
+            _merge(value, into[key], depth + 1)
+        else:
+            into[key] = dict(value) if isinstance(value, dict) else value
+
+
+def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
+    section = values.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

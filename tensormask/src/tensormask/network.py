@@ -1,0 +1,71 @@
+"""The whole network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tensormask.anchors import AnchorGrid
+from tensormask.bipyramid import MaskPredictor
+from tensormask.config import Config
+from tensormask.convolution import Conv, FrozenBatchNorm
+from tensormask.fpn import FPN
+from tensormask.head import Head
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """What the network says about a batch.
+
+    Attributes:
+        logits: (N, anchors, K) per level; anchors are in the order of the grid.
+        deltas: (N, anchors, 4) per level.
+        masks: computes the masks of windows.
+        grid: the anchors.
+    """
+
+    logits: list[Tensor]
+    deltas: list[Tensor]
+    masks: MaskPredictor
+    grid: AnchorGrid
+
+
+class TensorMaskNet(nn.Module):
+    """Backbone and heads; see `build`."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = FPN(config)
+        self.head = Head(config)
+        self.dtype, self.memory_format = torch.float32, torch.contiguous_format
+
+    def forward(self, images: Tensor) -> Output:
+        """Normalised images, float32 (N, 3, H, W), H and W multiples of 32."""
+        images = images.to(self.dtype, memory_format=self.memory_format)
+        pyramid = self.backbone(images)[: len(self.config.in_features)]
+        grid = AnchorGrid(self.config, [(p.shape[-2], p.shape[-1]) for p in pyramid], images.device)
+        masks = MaskPredictor(self.config, self.head, pyramid)
+        return Output(self.head.classes(pyramid), self.head.boxes(pyramid), masks, grid)
+
+    def initialise(self) -> None:
+        """Random values to start training with, before the backbone's own weights are loaded."""
+        for name, module in self.backbone.named_modules():
+            if isinstance(module, FrozenBatchNorm):
+                module.reset()
+            elif isinstance(module, Conv) and name.startswith("bottom_up."):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(module, Conv):
+                nn.init.kaiming_uniform_(module.weight, a=1)
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+        self.head.initialise()
+
+
+def build(config: Config) -> TensorMaskNet:
+    """A network whose weights are not set to anything yet, which saves the time of doing so."""
+    with torch.device("meta"):
+        net = TensorMaskNet(config)
+    return net.to_empty(device="cpu")

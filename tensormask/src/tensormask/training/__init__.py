@@ -1,0 +1,1 @@
+"""Training of TensorMask: COCO data, assignment of objects to anchors, losses, solver, and the loop around them."""

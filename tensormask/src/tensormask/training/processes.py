@@ -1,0 +1,66 @@
+"""One process, or several that `torchrun` started to train together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+
+
+@dataclass(frozen=True)
+class Process:
+    """This process among those that train.
+
+    Attributes:
+        device: where it computes.
+        rank: its number.
+        count: how many there are.
+    """
+
+    device: torch.device
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that writes files and messages."""
+        return self.rank == 0
+
+    def agree(self, value: int) -> int:
+        """The first process's value."""
+        if self.count == 1:
+            return value
+        tensor = torch.tensor([value], device=self.device)
+        distributed.broadcast(tensor, 0)
+        return int(tensor)
+
+    def wait(self) -> None:
+        """Returns when all processes are here."""
+        if self.count > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def this_process(device: str) -> Iterator[Process]:
+    """This process; those of `torchrun` are connected for as long as the context lasts.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:N`; with several processes on GPUs each takes the GPU of its number.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Process(torch.device(device))
+        return
+    chosen = torch.device(device)
+    if chosen.type == "cuda":
+        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(chosen)
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Process(chosen, distributed.get_rank(), count)
+    finally:
+        distributed.destroy_process_group()

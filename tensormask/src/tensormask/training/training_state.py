@@ -1,0 +1,72 @@
+"""Checkpoints of a training: complete or not there, and the way back from the last one."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim import SGD
+from torch.optim.lr_scheduler import LambdaLR
+
+from tensormask.checkpoints import write_whole
+from tensormask.errors import CheckpointError
+
+_LAST = "last_checkpoint"
+
+
+@dataclass
+class TrainingState:
+    """All that changes while training.
+
+    Attributes:
+        net: with the names that checkpoints have.
+        optimizer, scheduler, scaler: of its training.
+        iteration: the next one, from 0.
+    """
+
+    net: nn.Module
+    optimizer: SGD
+    scheduler: LambdaLR
+    scaler: GradScaler
+    iteration: int = 0
+
+    def save(self, folder: Path, name: str) -> None:
+        """Writes `folder/name` and notes it as the last checkpoint. The file suits `TensorMask.from_files`, too."""
+        content = {
+            "model": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "iteration": self.iteration - 1,  # the last one that was done, as detectron2 counts
+        }
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_whole(folder / name, buffer.getvalue())
+        write_whole(folder / _LAST, name.encode())
+
+    def resume(self, folder: Path) -> bool:
+        """Goes back to the last checkpoint in a folder; False if there is none.
+
+        Raises:
+            CheckpointError: it is missing, broken, or of another network.
+        """
+        note = folder / _LAST
+        if not note.exists():
+            return False
+        path = folder / Path(note.read_text().strip()).name
+        try:
+            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            self.net.load_state_dict(content["model"])
+            self.optimizer.load_state_dict(content["optimizer"])
+            self.scheduler.load_state_dict(content["scheduler"])
+            self.scaler.load_state_dict(content["scaler"])
+            self.iteration = int(content["iteration"]) + 1
+        except Exception as error:  # noqa: BLE001  # whatever a broken file makes torch raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise CheckpointError(f"{path}: cannot be resumed from ({reason}); start without --resume") from None
+        return True

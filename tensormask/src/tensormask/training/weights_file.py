@@ -1,0 +1,48 @@
+"""The file that a config's MODEL.WEIGHTS names, downloaded once if it is elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tensormask.errors import CheckpointError
+
+_ZOO = "https://dl.fbaipublicfiles.com/detectron2/"
+
+
+def weights_file(name: str) -> Path | None:
+    """The path of weights, or None if no name is given.
+
+    `detectron2://...` and URLs are kept in `$XDG_CACHE_HOME/tensormask`, by default `~/.cache/tensormask`.
+
+    Raises:
+        CheckpointError: they cannot be downloaded.
+    """
+    if not name:
+        return None
+    url = _ZOO + name.removeprefix("detectron2://") if name.startswith("detectron2://") else name
+    if not url.startswith(("http://", "https://")):
+        return Path(name)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tensormask"
+    path = cache / Path(urlsplit(url).path.lstrip("/"))
+    if path.exists():
+        return path
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(url, timeout=60) as source, part.open("wb") as file:
+            shutil.copyfileobj(source, file)
+            expected = source.headers.get("Content-Length")
+            if expected is not None and file.tell() != int(expected):
+                raise OSError(f"{file.tell()} of {expected} bytes arrived")
+        part.replace(path)
+    except OSError as error:
+        raise CheckpointError(
+            f"{url}: cannot be downloaded: {error}; fetch it elsewhere and save it as {path}, or give --weights"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+    return path

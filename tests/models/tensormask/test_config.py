@@ -1,0 +1,134 @@
+"""Configs of detectron2: bases, literals, what is ignored, what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from tensormask import config_file
+from tensormask.config import Config
+from tensormask.errors import ConfigError
+
+CONFIGS = {
+    "tensormask_R_50_FPN_1x.yaml": (90000, (60000, 80000), (800,)),
+    "tensormask_R_50_FPN_6x.yaml": (540000, (480000, 520000), (640, 800)),
+}
+GOOD = """
+MODEL:
+  META_ARCHITECTURE: TensorMask
+  BACKBONE: {NAME: build_retinanet_resnet_fpn_backbone}
+  RESNETS: {OUT_FEATURES: [res2, res3, res4, res5]}
+  ANCHOR_GENERATOR: {SIZES: [[44, 60], [88, 120], [176, 240], [352, 480], [704, 960], [1408, 1920]]}
+  FPN: {IN_FEATURES: [res2, res3, res4, res5]}
+"""
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_configs_of_the_original(original, name):
+    config = Config.from_file(original.folder / "configs" / name)
+    assert (config.max_iter, config.lr_steps, config.min_size_train) == CONFIGS[name]
+    assert (config.depth, config.fuse_type, config.aligned_on, config.bipyramid_on, config.mask_on) == (
+        50, "avg", True, True, True,
+    )  # fmt: skip
+    assert config.weights == "detectron2://ImageNetPretrained/MSRA/R-50.pkl"
+    assert config.mask_sizes == (11, 15)
+    assert config.base_lr == 0.02
+
+
+def test_the_dump_of_a_training_says_the_same(original):
+    dump = Config.from_file(original.folder / "config_dump_6x.yaml")
+    assert dump == Config.from_file(original.folder / "configs" / "tensormask_R_50_FPN_6x.yaml")
+
+
+def test_what_is_written_is_read_again(original, tmp_path):
+    config = Config.from_file(original.config)
+    config_file.write(config.as_nested(), tmp_path / "config.yaml")
+    assert Config.from_file(tmp_path / "config.yaml") == config
+
+
+def test_bases(tmp_path):
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "first.yaml").write_text("A: {x: 1, y: 1, z: [1, 2]}\nB: 1\n")
+    (tmp_path / "deeper" / "second.yaml").write_text("A: {y: 2}\nB: 2\n")
+    (tmp_path / "own.yaml").write_text("_BASE_: [first.yaml, deeper/second.yaml]\nA: {z: [3]}\n")
+    assert config_file.read(tmp_path / "own.yaml") == {"A": {"x": 1, "y": 2, "z": [3]}, "B": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("(640, 800)", (640, 800)),
+        ("1e-3", 0.001),
+        ('"(1,)"', (1,)),
+        ("a/b", "a/b"),
+        ("'None'", None),
+        ("'C:\\d'", "C:\\d"),
+    ],
+)
+def test_strings_are_literals(tmp_path, text, value):
+    (tmp_path / "own.yaml").write_text(f"KEY: {text}\n")
+    assert config_file.read(tmp_path / "own.yaml") == {"KEY": value}
+
+
+def test_overrides(original):
+    config = Config.from_file(original.config, ["SOLVER.STEPS", "(3, 4)", "MODEL.TENSOR_MASK.NUM_CLASSES", "5"])
+    assert (config.lr_steps, config.num_classes) == ((3, 4), 5)
+    with pytest.raises(ConfigError, match="has no value"):
+        Config.from_file(original.config, ["SEED"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: !!python/object/apply:os.system ['touch executed']", "refused"),
+        ("a: !!python/name:os.system ''", "refused"),
+        ("a: [", "not YAML"),
+        ("- 1", "expected sections"),
+        ("_BASE_: https://example.org/a.yaml", "download it first"),
+        ("_BASE_: own.yaml", "name itself"),
+        ("_BASE_: nowhere.yaml", "nowhere.yaml"),
+        ("_BASE_: 7", "expected a path"),
+        ("VERSION: 3", "VERSION is 3"),
+        ("a: &a [*a]", "META_ARCHITECTURE"),
+        ("MODEL: &m {MODEL: *m}", "META_ARCHITECTURE"),
+        ("\x00", "not YAML"),
+    ],
+)
+def test_what_is_no_config_is_refused(tmp_path, monkeypatch, text, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        Config.from_file(tmp_path / "own.yaml")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("MODEL.META_ARCHITECTURE", "MaskRCNN", "'TensorMask'"),
+        ("MODEL.RESNETS.NORM", "BN", "FrozenBN"),
+        ("MODEL.RESNETS.DEPTH", "51", "DEPTH: 51"),
+        ("MODEL.RESNETS.DEPTH", "True", "expected int"),
+        ("MODEL.TENSOR_MASK.NUM_CLASSES", "0", "at least 1"),
+        ("MODEL.TENSOR_MASK.NUM_CLASSES", "'many'", "expected int"),
+        ("MODEL.TENSOR_MASK.BIPYRAMID_ON", "True", "needs ALIGNED_ON"),
+        ("MODEL.TENSOR_MASK.IN_FEATURES", "['p3']", "without gaps"),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", "[[44, 45]] * 6", "list"),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", "[[44, 45]]", "levels"),
+        ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", "[[0.5, 1.0]]", "ASPECT_RATIOS"),
+        ("MODEL.PIXEL_STD", "[0.0, 1.0, 1.0]", "deviation"),
+        ("INPUT.FORMAT", "HSV", "FORMAT"),
+        ("SOLVER.STEPS", "(1.5,)", "list of int"),
+    ],
+)
+def test_values_that_cannot_be(tmp_path, key, value, words):
+    (tmp_path / "own.yaml").write_text(GOOD)
+    Config.from_file(tmp_path / "own.yaml")
+    with pytest.raises(ConfigError, match=words):
+        Config.from_file(tmp_path / "own.yaml", [key, value])
+
+
+def test_all_problems_at_once(tmp_path):
+    (tmp_path / "own.yaml").write_text(GOOD)
+    with pytest.raises(ConfigError) as error:
+        Config.from_file(tmp_path / "own.yaml", ["MODEL.RESNETS.DEPTH", "51", "INPUT.FORMAT", "HSV"])
+    assert len(error.value.problems) == 2

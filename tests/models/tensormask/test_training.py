@@ -1,0 +1,174 @@
+"""Training on small images of discs and rectangles: it learns, it is resumed, it runs in several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tensormask.config import Config
+from tensormask.errors import CheckpointError, DatasetError
+from tensormask.model import TensorMask
+from tensormask.training.batches import EndlessBatches
+from tensormask.training.coco_dataset import Record, read_records
+from tensormask.training.processes import Process
+from tensormask.training.solver import rate_factor
+from tensormask.training.training_loop import train
+
+CPU = Process(torch.device("cpu"))
+# A small network whose random backbone stays as it is: without batch normalisation only a tamed one can be trained.
+TEXT = """
+MODEL.RESNETS.DEPTH 18 MODEL.RESNETS.STEM_OUT_CHANNELS 16 MODEL.RESNETS.RES2_OUT_CHANNELS 16 MODEL.FPN.OUT_CHANNELS 32
+MODEL.TENSOR_MASK.CLS_CHANNELS 32 MODEL.TENSOR_MASK.BBOX_CHANNELS 32 MODEL.TENSOR_MASK.MASK_CHANNELS 32
+MODEL.TENSOR_MASK.NUM_CLASSES 2 MODEL.TENSOR_MASK.NUM_CONVS 1 MODEL.TENSOR_MASK.MASK_LOSS_WEIGHT 4.0
+MODEL.PIXEL_STD (100.0,100.0,100.0) MODEL.BACKBONE.FREEZE_AT 5
+INPUT.MIN_SIZE_TRAIN (64,) INPUT.MIN_SIZE_TEST 64 SOLVER.IMS_PER_BATCH 4 SOLVER.BASE_LR 0.006 SOLVER.WARMUP_ITERS 40
+SOLVER.MAX_ITER 8 SOLVER.STEPS (300,) DATALOADER.NUM_WORKERS 0 SEED 1
+"""
+SETTINGS = TEXT.split()
+# pycocotools 2.0.11 does not know numpy 2.4 yet.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture
+def setting(original, shapes):
+    """From further settings to config and records."""
+
+    def read(*overrides):
+        config = Config.from_file(original.config, [*SETTINGS, *overrides])
+        return config, read_records(*shapes, config)
+
+    return read
+
+
+def weights(net):
+    return {name: value.clone() for name, value in net.state_dict().items()}
+
+
+@pytest.mark.slow
+def test_it_learns_shapes(setting, tmp_path):
+    config, records = setting("SOLVER.MAX_ITER", "240")
+    model = TensorMask(train(config, records, tmp_path, CPU))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.json").read_text().splitlines()]
+    assert lines[-1]["loss_cls"] < 0.5 * lines[0]["loss_cls"]
+    assert lines[-1]["loss_mask"] < 0.6 * lines[0]["loss_mask"]
+    overlaps, right = [], 0
+    for record in records:
+        with Image.open(record.path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        result = model.predict([pixels], threshold=0.05)[0]
+        right += len(result.classes) > 0 and result.classes[0] == record.annotations[0]["category"]
+        truth = np.abs(pixels.astype(int) - 100).max(2) > 40
+        found = result.masks[0] if len(result.masks) else np.zeros_like(truth)
+        overlaps.append((found & truth).sum() / (found | truth).sum())
+    assert np.mean(overlaps) > 0.65
+    assert right > 0.9 * len(records)
+
+
+def test_an_interrupted_training_ends_like_another(setting, tmp_path):
+    config, records = setting("SOLVER.CHECKPOINT_PERIOD", "3")
+    (tmp_path / "whole").mkdir()
+    whole = weights(train(config, records, tmp_path / "whole", CPU))
+    names = {path.name for path in (tmp_path / "whole").iterdir()}
+    assert names == {"model_0000002.pth", "model_0000005.pth", "model_final.pth", "last_checkpoint", "metrics.json"}
+    (tmp_path / "whole" / "last_checkpoint").write_text("model_0000002.pth")
+    resumed = weights(train(config, records, tmp_path / "whole", CPU, resume=True))
+    for name, value in whole.items():
+        torch.testing.assert_close(resumed[name], value, msg=name)
+
+
+def test_a_broken_checkpoint_is_named(setting, tmp_path):
+    config, records = setting()
+    (tmp_path / "last_checkpoint").write_text("../../model_7.pth")
+    (tmp_path / "model_7.pth").write_bytes(b"broken")
+    with pytest.raises(CheckpointError, match=r"model_7\.pth: cannot be resumed from"):
+        train(config, records, tmp_path, CPU, resume=True)
+
+
+def test_half_precision_and_bitmasks(setting, tmp_path):
+    config, records = setting("SOLVER.AMP.ENABLED", "True", "INPUT.MASK_FORMAT", "bitmask", "SOLVER.MAX_ITER", "2")
+    net = train(config, records, tmp_path, CPU)
+    assert all(value.isfinite().all() for value in net.state_dict().values())
+    assert all(value.dtype == torch.float32 for value in net.parameters())
+
+
+def test_losses_that_are_no_numbers_end_it(setting, tmp_path):
+    config, records = setting("SOLVER.BASE_LR", "1e30", "SOLVER.WARMUP_ITERS", "0")
+    with pytest.raises(FloatingPointError, match="try a lower"):
+        train(config, records, tmp_path, CPU)
+    assert not (tmp_path / "model_final.pth").exists()
+
+
+@pytest.mark.slow
+def test_the_command_in_two_processes(original, shapes, tmp_path):
+    flags = [
+        "--annotations",
+        str(shapes[0]),
+        "--images",
+        str(shapes[1]),
+        "--device",
+        "cpu",
+        "--output_dir",
+        str(tmp_path),
+    ]
+    settings = [*SETTINGS, "SOLVER.MAX_ITER", "3", "INPUT.RANDOM_FLIP", "none"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    result = subprocess.run(
+        [*command, "segkit_tensormask.train_command", str(original.config), *settings, *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    model = TensorMask.from_files(tmp_path / "config.yaml", tmp_path / "model_final.pth")
+    assert all(value.isfinite().all() for value in model.net.state_dict().values())
+
+
+def test_batches_are_upright_or_wide_and_go_on_where_they_were():
+    records = [Record(Path(str(n)), 10, 20 if n % 2 else 5, ()) for n in range(7)]
+
+    def first(count, start, process=CPU):
+        batches = iter(EndlessBatches(records, 2, 3, process, start, grouped=True))
+        return [next(batches) for _ in range(count)]
+
+    every = first(20, 0)
+    assert all(a % 2 == b % 2 for (a, _), (b, _) in every)
+    assert first(10, 10) == every[10:]
+    assert {index for batch in every for index, _ in batch} == set(range(7))
+    seeds = [seed for rank in (0, 1) for batch in first(9, 0, Process(CPU.device, rank, 2)) for _, seed in batch]
+    assert len(seeds) == len(set(seeds))
+
+
+@pytest.mark.parametrize(
+    ("iteration", "rate"), [(0, 2e-5), (500, 0.01001), (1000, 0.02), (59999, 0.02), (60000, 0.002), (80000, 0.0002)]
+)
+def test_rates(original, iteration, rate):
+    config = Config.from_file(original.folder / "configs" / "tensormask_R_50_FPN_1x.yaml")
+    assert config.base_lr * rate_factor(iteration, config) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c["categories"].append({"id": 1}), "3 categories; the config has 2"),
+        (lambda c: c["annotations"].clear(), "no image with objects"),
+        (lambda c: c.pop("images"), "not COCO annotations"),
+        (lambda c: c["annotations"][0].update(segmentation={"size": [1, 1], "counts": [1]}), "run-length"),
+        (lambda c: c["annotations"][0].update(category_id=1), "not COCO annotations"),
+    ],
+)
+def test_annotations_that_cannot_be_used(original, shapes, tmp_path, change, words):
+    content = json.loads(shapes[0].read_text())
+    change(content)
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    config = Config.from_file(original.config, SETTINGS)
+    with pytest.raises(DatasetError, match=words):
+        read_records(tmp_path / "a.json", shapes[1], config)

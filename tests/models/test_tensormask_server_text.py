@@ -1,0 +1,137 @@
+"""Images as JSON integers: the fast way reads what json reads, and refuses what json or the format refuses."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segkit.config import InputConfig
+from segkit.errors import BadImage, BadJson, ImageTooLarge, RequestError
+from segkit_tensormask import image_text
+from segkit_tensormask.image_text import read_image, write_image
+
+SPACINGS = [(",", ":"), (", ", ": "), (",\n ", ":"), (" , ", " : ")]
+
+
+def image(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def as_lists(pixels):
+    return pixels[:, :, ::-1].transpose(2, 0, 1).tolist()
+
+
+def plainly(text: bytes) -> np.ndarray | None:
+    """What the standard library makes of it: RGB, or None if that is not an image."""
+    try:
+        planes = json.loads(text)["img_data"]
+        values = [value for plane in planes for row in plane for value in row]
+        if any(type(value) is not int or not 0 <= value <= 255 for value in values):
+            return None
+        array = np.array(planes, np.uint8)
+    except (ValueError, TypeError, KeyError, IndexError):
+        return None
+    return array[::-1].transpose(1, 2, 0) if array.ndim == 3 and len(array) == 3 and array.size else None
+
+
+def read(text: bytes) -> np.ndarray | None:
+    try:
+        return read_image(text, InputConfig())
+    except RequestError:
+        return None
+
+
+@pytest.mark.parametrize("separators", SPACINGS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (3, 3), (40, 300), (400, 500)])
+def test_every_way_of_writing_it_is_read(size, separators):
+    pixels = image(*size)
+    text = json.dumps({"img_data": as_lists(pixels)}, separators=separators).encode()
+    np.testing.assert_array_equal(read_image(text, InputConfig()), pixels)
+
+
+@pytest.mark.parametrize("separators", SPACINGS[:2])
+def test_plain_texts_are_read_the_fast_way(separators):
+    pixels = image(300, 500)  # several chunks
+    text = json.dumps({"img_data": as_lists(pixels)}, separators=separators).encode()
+    np.testing.assert_array_equal(image_text._from_digits(text), pixels[:, :, ::-1].transpose(2, 0, 1))
+    np.testing.assert_array_equal(read_image(write_image(pixels), InputConfig()), pixels)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[[1 2]],[[1]],[[1]]]", "[[[12 ]],[[1]],[[1]]]", "[[[ 1]],[[1]],[[1]]]", "[[[1,]],[[1,]],[[1,]]]",
+        "[[[256]],[[1]],[[1]]]", "[[[299]],[[1]],[[1]]]", "[[[1000]],[[1]],[[1]]]", "[[[01]],[[1]],[[1]]]",
+        "[[[00]],[[1]],[[1]]]", "[[[-1]],[[1]],[[1]]]", "[[[1.0]],[[1]],[[1]]]", "[[[1e1]],[[1]],[[1]]]",
+        "[[[true]],[[1]],[[1]]]", "[[[null]],[[1]],[[1]]]", '[[["1"]],[[1]],[[1]]]', "[[[1]],[[1]]]",
+        "[[[1]],[[1]],[[1]],[[1]]]", "[[[1,2]],[[1]],[[1]]]", "[[[1],[2]],[[1]],[[1]]]", "[[[]],[[]],[[]]]",
+        "[[],[],[]]", "[]", "[[[1]]1,[[1]],[[]]]", "[[[1]],[[1]],1[[]]]", "[[[1]],[[1]],[[1]]", "[[[1]],[[1]],[[1]]]]",
+        "[[1],[1],[1]]", "[[[[1]],[[1]],[[1]]]]", "5", "null", '{"a": 1}', "[[[1,,2]],[[1,2,3]],[[1,2,3]]]",
+        "[[[1],[2,3]],[[1],[2,3]],[[1],[2,3]]]", "[[[1]][[1]],[[1]]]", "[[[1]],,[[1]],[[1]]]", "[[[½]],[[1]],[[1]]]",
+    ],
+)  # fmt: skip
+def test_both_ways_agree_with_json(text):
+    whole = f'{{"img_data": {text}}}'.encode()
+    expected, found = plainly(whole), read(whole)
+    assert (found is None) == (expected is None)
+    if expected is not None:
+        np.testing.assert_array_equal(found, expected)
+    fast = image_text._from_digits(whole)
+    assert fast is None or expected is not None
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 4), st.integers(1, 5)),
+    separators=st.sampled_from(SPACINGS[:2]),
+    edits=st.lists(st.tuples(st.floats(0, 1), st.sampled_from([*"0123456789,[] .-e\n", ""])), max_size=3),
+)
+def test_damaged_texts_are_never_read_wrongly(size, separators, edits):
+    text = json.dumps({"img_data": as_lists(image(*size, seed=3))}, separators=separators)
+    for place, character in edits:
+        index = int(place * (len(text) - 1))
+        text = text[:index] + character + text[index + 1 :]
+    expected, found = plainly(text.encode()), read(text.encode())
+    assert (found is None) == (expected is None), text
+    if expected is not None:
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ([[[1, 300]], [[1, 2]], [[1, 2]]], "img_data[0][0][1]: 300"),
+        ([[[1, 2]], [[1, 2.5]], [[1, 2]]], "img_data[1][0][1]: 2.5"),
+        ([[[1, 2]], [[1, 2]], [[1]]], "img_data[2][0]: 1 numbers"),
+        ([[[1, 2]], [[1, 2]], [[1, 2], [3, 4]]], "img_data[2]: 2 rows"),
+        ([[[1, 2]], [[1, 2]]], "img_data: 2 channels"),
+        ([[[1, True]], [[1, 2]], [[1, 2]]], "img_data[0][0][1]: True"),
+        ([[], [], []], "img_data[0]: 0 rows"),
+        ([[[]], [[]], [[]]], "img_data[0][0]: []"),
+        ("text", "img_data: 'text'"),
+        (None, "img_data: missing"),
+    ],
+)
+def test_errors_name_the_place(value, path):
+    with pytest.raises(BadImage) as error:
+        read_image(json.dumps({"img_data": value}).encode(), InputConfig())
+    assert error.value.message.startswith(path)
+    assert "from 0 to 255" in error.value.message
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"img_data", b"[1]", b"\xff", b'{"img_data": [[[1]], [[1]], [[1]]]', b"[" * 100_000]
+)
+def test_what_is_not_json_is_said_to_be_that(text):
+    with pytest.raises(BadJson):
+        read_image(text, InputConfig())
+
+
+def test_too_many_pixels_are_counted_before_they_are_read():
+    with pytest.raises(ImageTooLarge, match="12 pixels; expected at most 11"):
+        read_image(write_image(image(3, 4)), InputConfig(max_pixels=11))
+    read_image(write_image(image(3, 4)), InputConfig(max_pixels=12))
