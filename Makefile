@@ -8,11 +8,15 @@ BIN := $(VENV)/bin
 PACKAGES := common dextr sam tensormask mmdetection
 DEMO := demo-results
 
+include docker/images.mk
+FUZZ_RUNS ?= 20000
+MINUTES ?= 20
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench clean
+.PHONY: help install mmdetection demo test lint format bench fuzz soak clean
 
 help:  ## list the verbs
-	@awk -F ':.*## ' '/^[a-z%\/-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%\/-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed  ## set everything up in .venv (the other verbs do it by themselves)
 
@@ -26,6 +30,9 @@ $(VENV)/installed: constraints.txt $(PACKAGES:%=%/pyproject.toml) requirements-d
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch torchvision
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -r requirements-dev.txt $(PACKAGES:%=-e ./%)
 	@touch $@
+
+mmdetection: install  ## add MMDetection: compiles mmcv's operators once, the wheel is kept in wheels/
+	sh mmdetection/install.sh $(BIN)/python wheels
 
 demo: install  ## segment the bundled photos with the demo model
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)/in
@@ -44,6 +51,7 @@ lint: install  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint */Dockerfile
 
 format: install  ## let ruff format the code
 	$(BIN)/ruff format .
@@ -51,6 +59,13 @@ format: install  ## let ruff format the code
 
 bench: install  ## run all benchmarks, ours beside the peers
 	$(BIN)/python -m benchmarks
+
+fuzz: install  ## feed FUZZ_RUNS (20000) changed inputs to everything that reads bytes from outside
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt atheris
+	$(BIN)/python -m fuzz --runs $(FUZZ_RUNS)
+
+soak: install  ## run a worker of each transport for MINUTES (20) under good and bad requests, watch its memory
+	$(BIN)/python -m soak --minutes $(MINUTES)
 
 clean:  ## remove results and caches, keep .venv
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,7 +9,18 @@ from pathlib import Path
 
 from benchmarks.harness import table
 
-_NOT_BENCHMARKS = {"redis_workers", "__init__", "__main__", "harness", "original_dextr"}
+_NOT_BENCHMARKS = {
+    "redis_workers",
+    "http_workers",
+    "__init__",
+    "__main__",
+    "harness",
+    "original_dextr",
+    "original_training",
+    "original_tensormask",
+    "tensor_memory",
+    "sam_side",
+}
 
 
 def main(names: list[str]) -> int:

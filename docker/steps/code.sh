@@ -1,0 +1,15 @@
+#!/bin/sh
+# Adds the packages of this repository to /opt/venv: code.sh NAME_OF_THE_IMAGE FOLDER...
+set -eu
+here=$(dirname "$0")
+name=$1
+shift
+
+touch /opt/start
+/opt/venv/bin/python -m pip --disable-pip-version-check install -q --no-deps --no-index --no-build-isolation "$@"
+sh "$here/check.sh"
+rm -rf /opt/added
+sh "$here/collect.sh"
+cp -R "$here/rootfs/." /opt/added
+/opt/venv/bin/python "$here/release.py" "$name" >/opt/added/etc/segkit-release
+chmod -R a+rX /opt/added

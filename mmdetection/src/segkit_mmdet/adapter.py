@@ -1,0 +1,126 @@
+"""MMDetection behind the predictor protocol: images in, instances with boxes, masks, classes and scores out."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from segkit.device import keep_freed_memory, select_device, select_precision
+from segkit.errors import Internal, OutOfMemory
+from segkit.predictor import Found
+from segkit.types import Instance, Request
+from segkit_mmdet.detector import Detector, load_detector
+from segkit_mmdet.masks import binary_parts, every_nth, paste_into_boxes
+from segkit_mmdet.operators import MISSING, missing_operator
+from segkit_mmdet.options import MmdetConfig
+
+log = logging.getLogger("segkit.mmdet")
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class MmdetPredictor:
+    """A detector, ready to predict.
+
+    Args:
+        detector: its model is on the device where it is to run.
+        config: which detections count and how their masks are made.
+    """
+
+    def __init__(self, detector: Detector, config: MmdetConfig) -> None:
+        self._detector, self._config = detector, config
+        self.segmenter: Mapping[str, Any] = {
+            "type": "mmdet", "config": config.config.name, "model_file": config.checkpoint.name
+        }  # fmt: skip
+
+    @classmethod
+    def load(cls, config: MmdetConfig) -> MmdetPredictor:
+        """Loads the model that the flags name onto the device that they name.
+
+        Raises:
+            ConfigError: the number of class names is not that of the model.
+            CheckpointError: the config or the checkpoint cannot be used, or they do not fit.
+            UnsafeCheckpoint: loading would run code from it, and --unsafe_load is not given.
+            DeviceError: the device or the precision is not usable.
+        """
+        device = select_device(config.device)
+        precision = select_precision(config.precision, device)
+        if device == "cpu":
+            keep_freed_memory()
+        detector = load_detector(config)
+        model = detector.model.to(device)
+        paste_into_boxes(model)
+        if precision != "fp32":
+            _extract_features_in(model, _DTYPES[precision], torch.device(device).type)
+        if config.compile:
+            model.backbone.compile()
+        log.info("%s on %s, %s, %d classes", config.checkpoint.name, device, precision, len(detector.classes))
+        return cls(detector, config)
+
+    def predict(self, requests: Sequence[Request]) -> list[Found]:
+        """The instances of each image, those with the highest score first.
+
+        Images of one size after the config's test pipeline go through the model together. Others do not: the padding
+        would change their results a little.
+        """
+        prepared = [self._detector.prepare(request.image) for request in requests]
+        groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for index, item in enumerate(prepared):
+            groups[tuple(item["inputs"].shape)].append(index)
+        found: dict[int, Found] = {}
+        for indices in groups.values():
+            for index, sample in zip(indices, self._run([prepared[i] for i in indices]), strict=True):
+                found[index] = list(self._instances(sample))
+        return [found[index] for index in range(len(requests))]
+
+    def _run(self, batch: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        """The model's data samples for prepared images."""
+        data = {key: [item[key] for item in batch] for key in ("inputs", "data_samples")}
+        try:
+            with torch.inference_mode():
+                return list(self._detector.model.test_step(data))
+        except torch.OutOfMemoryError:
+            raise OutOfMemory("the image does not fit into the memory of the device; send a smaller one") from None
+        except RuntimeError as error:
+            missing = MISSING.search(str(error))
+            if missing is None:
+                raise
+            raise Internal(missing_operator(*missing.groups())) from None
+
+    def _instances(self, sample: Any) -> Iterator[Instance]:
+        found = sample.get("pred_instances")
+        if found is None:
+            raise Internal("the model gives no instances; set test_cfg.instance_on=True in its config if it has that")
+        boxes = getattr(found.bboxes, "tensor", found.bboxes).double().cpu().numpy()
+        labels, scores = found.labels.tolist(), found.scores.tolist()
+        masks = binary_parts(found.masks, self._config.mask_threshold) if "masks" in found else None
+        for box, label, score in zip(boxes, labels, scores, strict=True):
+            part = next(masks) if masks is not None else None
+            if score < self._config.score:
+                continue
+            mask, offset = (None, (0, 0)) if part is None else every_nth(*part, self._config.mask_nth)
+            name = self._detector.classes[label]
+            meta = {"class": label, "name": name, "box": [round(value, 3) for value in box.tolist()]}
+            yield Instance(mask, offset, label % 255 + 1, name, score, box, meta)
+
+
+def _extract_features_in(model: Any, dtype: torch.dtype, device: str) -> None:
+    """Lets backbone and neck compute in `dtype`. The heads stay in float32, which their operators need."""
+    extract = model.extract_feat
+
+    def extract_feat(*args: Any, **kwargs: Any) -> Any:
+        with torch.autocast(device, dtype):
+            features = extract(*args, **kwargs)
+        return _as_float(features)
+
+    model.extract_feat = extract_feat
+
+
+def _as_float(features: Any) -> Any:
+    if isinstance(features, torch.Tensor):
+        return features.float() if features.is_floating_point() else features
+    return type(features)(map(_as_float, features)) if isinstance(features, (list, tuple)) else features

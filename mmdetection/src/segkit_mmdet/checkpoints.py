@@ -1,0 +1,137 @@
+"""Checkpoints of MMDetection, of all ages, read without running code from them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy import dtypes
+from torch import Tensor, nn
+
+from segkit.checkpoints import load_content
+from segkit.errors import CheckpointError
+
+# What training, compiling or exponential averaging put in front of a parameter's name.
+_WRAPPERS = ("module.", "_orig_mod.")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What is used of a checkpoint.
+
+    Attributes:
+        weights: tensors by the name that they have in the model.
+        classes: the class names it was trained on, None if it does not say.
+    """
+
+    weights: Mapping[str, Tensor]
+    classes: tuple[str, ...] | None
+
+
+class _Ignored:
+    """Stands in for what the log of a training is made of."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def allowed_globals() -> list[tuple[Any, str]]:
+    """What files of MMEngine ask for: arrays of numpy, under its names before and since 2.0, and the training's log."""
+    core = np._core.multiarray  # type: ignore[attr-defined]
+    arrays = [
+        (getattr(core, name), f"numpy.{package}.multiarray.{name}")
+        for package in ("core", "_core")
+        for name in ("_reconstruct", "scalar")
+    ]
+    kinds = [getattr(dtypes, name) for name in dtypes.__all__ if name not in ("ObjectDType", "VoidDType")]
+    return [
+        *arrays,
+        (np.ndarray, "numpy.ndarray"),
+        (np.dtype, "numpy.dtype"),
+        *((kind, f"numpy.dtypes.{kind.__name__}") for kind in kinds),
+        (slice, "builtins.slice"),
+        (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
+        (_Ignored, "builtins.getattr"),
+    ]
+
+
+def read_checkpoint(path: Path, *, unsafe: bool = False) -> Checkpoint:
+    """Weights and class names of a checkpoint; averaged weights (EMA), where there are some.
+
+    Raises:
+        CheckpointError: missing, broken, or without weights.
+        UnsafeCheckpoint: it can only be loaded by running code from it.
+    """
+    content = load_content(path, unsafe=unsafe, allowed=allowed_globals())
+    if not isinstance(content, dict):
+        raise CheckpointError(f"--checkpoint {path}: holds no weights; expected a checkpoint of MMDetection")
+    # MMEngine saves the averaged weights as `state_dict` and the others as `ema_state_dict`.
+    states = [content.get(key) for key in ("state_dict", "model", "ema_state_dict")]
+    state = next((state for state in states if isinstance(state, dict)), content)
+    weights = _without_wrappers(state)
+    if not weights:
+        raise CheckpointError(f"--checkpoint {path}: holds no weights; expected a checkpoint of MMDetection")
+    return Checkpoint(weights, _classes(content.get("meta")))
+
+
+def apply_weights(model: nn.Module, checkpoint: Checkpoint, path: Path) -> list[str]:
+    """Puts the weights into the model. Returns the names of those for which it has no place.
+
+    Raises:
+        CheckpointError: a parameter of the model has no weights, or some of another shape.
+    """
+    try:
+        missing, unexpected = model.load_state_dict(checkpoint.weights, strict=False)
+    except RuntimeError as error:
+        reasons = [line.strip() for line in str(error).splitlines()[1:]]
+        raise CheckpointError(
+            f"--checkpoint {path}: does not fit --config: {reasons[0] if reasons else error}"
+            f"{_more(len(reasons) - 1)}; give the config that it was trained with"
+        ) from None
+    learned = {name for name, _ in model.named_parameters()}
+    lost = [name for name in missing if name in learned or name.endswith((".running_mean", ".running_var"))]
+    if lost:
+        raise CheckpointError(
+            f"--checkpoint {path}: does not fit --config: no weights for {lost[0]}{_more(len(lost) - 1)}; "
+            "give the config that it was trained with"
+        )
+    # Before MMEngine, the weights that were not averaged were kept in the model under such names.
+    return [name for name in unexpected if not name.startswith("ema_")]
+
+
+def _without_wrappers(state: dict[str, Any]) -> OrderedDict[str, Tensor]:
+    weights: OrderedDict[str, Tensor] = OrderedDict()
+    for key, value in state.items():
+        name = str(key)
+        while name.startswith(_WRAPPERS):
+            name = name.partition(".")[2]
+        if isinstance(value, Tensor):
+            weights[name.replace("._orig_mod.", ".")] = value
+    # Layers that changed over time look here for the version that they were saved with.
+    metadata = getattr(state, "_metadata", None)
+    if metadata is not None:
+        weights._metadata = metadata  # type: ignore[attr-defined]
+    return weights
+
+
+def _classes(meta: Any) -> tuple[str, ...] | None:
+    """Class names: in `dataset_meta` in MMDetection 3, `CLASSES` before, in lower or upper case."""
+    if not isinstance(meta, dict):
+        return None
+    described = meta.get("dataset_meta")
+    for source in (described if isinstance(described, dict) else {}, meta):
+        for key, value in source.items():
+            if str(key).lower() == "classes" and value is not None:
+                return (value,) if isinstance(value, str) else tuple(map(str, value))
+    return None
+
+
+def _more(count: int) -> str:
+    return f", and {count} more" if count > 0 else ""

@@ -1,0 +1,115 @@
+"""Class names in the data of a config, and whether model, names and annotations agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from segkit.errors import ConfigError
+from segkit_mmdet.class_names import VARIABLE
+from segkit_mmdet.heads import class_counts
+
+_LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+
+
+def name_classes(config: Config, names: tuple[str, ...]) -> None:
+    """Tells all datasets of a config their class names."""
+    for _, dataset in _datasets(config):
+        dataset["metainfo"] = {**(dataset.get("metainfo") or {}), "classes": names}
+
+
+def check_classes(config: Config) -> None:
+    """Sees, before anything is trained, that there are as many class names as classes, and that all are annotated.
+
+    Raises:
+        ConfigError: that is not so.
+    """
+    problems: list[str] = []
+    trained: tuple[str, ...] | None = None
+    for loader, dataset in _datasets(config):
+        names = _names(dataset)
+        if names is None:
+            continue
+        if loader == "train_dataloader":
+            trained = trained or names
+        problems += _unannotated(loader, dataset, names)
+    if trained is not None:
+        problems += _miscounted(config, trained)
+    if problems:
+        raise ConfigError(problems)
+
+
+def _miscounted(config: Config, names: tuple[str, ...]) -> Iterator[str]:
+    wrong = {path: count for path, count in class_counts(config.model).items() if count != len(names)}
+    if wrong:
+        settings = " ".join(f"{path}={len(names)}" for path in wrong)
+        yield (
+            f"{len(names)} class names ({_listed(names)}), but {', '.join(f'{p} is {c}' for p, c in wrong.items())}; "
+            f"set {VARIABLE}, or --cfg-options {settings}"
+        )
+
+
+def _unannotated(loader: str, dataset: Any, names: tuple[str, ...]) -> Iterator[str]:
+    """What is wrong with the annotation file of a dataset in COCO's format; MMDetection would drop the classes."""
+    file = Path(dataset.get("data_root") or "", dataset.get("ann_file") or "")
+    if "Coco" not in str(dataset["type"]) or "://" in str(file):
+        return
+    try:
+        annotated = _categories(file)
+    except OSError as error:
+        yield f"{loader}: {file}: {error.strerror}; set {loader}.dataset.data_root and .ann_file"
+        return
+    except (ValueError, KeyError, TypeError) as error:
+        yield f"{loader}: {file}: {type(error).__name__}: {error}; expected annotations in COCO's format"
+        return
+    absent = [name for name in names if name not in annotated]
+    if absent:
+        example = ",".join(f"'{name}'" for name in annotated)
+        yield (
+            f"{loader}: {file} has no category {_listed(absent)}; its categories are {_listed(annotated)}; "
+            f'set {VARIABLE}, for example to "{example}"'
+        )
+
+
+@lru_cache(maxsize=8)  # validation and test often share a large file
+def _categories(file: Path) -> tuple[str, ...]:
+    return tuple(category["name"] for category in orjson.loads(file.read_bytes())["categories"])
+
+
+def _names(dataset: Any) -> tuple[str, ...] | None:
+    """The class names that a dataset will have: those of its `metainfo`, else those of its type."""
+    own = (dataset.get("metainfo") or {}).get("classes")
+    if own is None:
+        kind = dataset["type"]
+        with DefaultScope.overwrite_default_scope("mmdet"):
+            kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+        own = getattr(kind, "METAINFO", {}).get("classes")
+    return (own,) if isinstance(own, str) else None if own is None else tuple(own)
+
+
+def _datasets(config: Config) -> Iterator[tuple[str, Any]]:
+    """All datasets of a config, also those inside of others, with the names of their loaders."""
+    for loader in _LOADERS:
+        if config.get(loader):
+            yield from ((loader, dataset) for dataset in _inside(config[loader].get("dataset")))
+
+
+def _inside(dataset: Any) -> Iterator[Any]:
+    if isinstance(dataset, (list, tuple)):
+        for one in dataset:
+            yield from _inside(one)
+    elif dataset is not None:
+        inner = [dataset[key] for key in ("dataset", "datasets") if dataset.get(key) is not None]
+        yield from (found for one in inner for found in _inside(one)) if inner else (dataset,)
+
+
+def _listed(names: Any, most: int = 8) -> str:
+    names = list(names)
+    return ", ".join(map(str, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")

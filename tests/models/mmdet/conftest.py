@@ -1,0 +1,92 @@
+"""A model that is trained here, once, by the commands of the README; without MMDetection these tests are skipped."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from segkit_mmdet.installation import import_mmdet, missing
+from tests.models.mmdet.shapes import NAMES, write_coco
+
+README = Path(__file__).parents[3] / "mmdetection" / "README.md"
+BIN = Path(sys.executable).parent
+NEEDS_MMDET = pytest.mark.skipif(bool(missing()), reason="MMDetection is not installed: make mmdetection")
+TRAINING, HELD_OUT = range(24), range(24, 30)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread():
+    """Threads that wait for each other on a busy machine take longer than one alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@dataclass
+class School:
+    """A folder in which the README's commands run; its data set is in `data`, its held-out pictures are in `in`."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "my_config.py"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "my_model" / "iter_120.pth"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        names = ",".join(f"'{name}'" for name in NAMES)
+        return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "MMDET_CLASSES": names}
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def printed(command: str) -> list[list[str]]:
+    """The words of the README's lines that call a command."""
+    return [shlex.split(line) for line in re.findall(rf"^    ({command}\b.*)$", README.read_text(), re.MULTILINE)]
+
+
+@pytest.fixture(scope="session")
+def school(tmp_path_factory) -> School:
+    """Data in place, config written, nothing trained yet."""
+    school = School(tmp_path_factory.mktemp("school"))
+    write_coco(school.folder / "data", "train.json", TRAINING)
+    write_coco(school.folder / "data", "val.json", HELD_OUT)
+    result = school.run(*printed("mmdet_config")[0])
+    assert result.returncode == 0, result.stderr
+    return school
+
+
+@pytest.fixture(scope="session")
+def trained(school) -> School:
+    """The school after its training."""
+    result = school.run(*printed("mmdet_train")[0])
+    assert result.returncode == 0, result.stderr[-3000:] + result.stdout[-3000:]
+    return school
+
+
+@pytest.fixture
+def mmdet() -> None:
+    """MMDetection imported as the commands do it."""
+    import_mmdet()

@@ -1,0 +1,73 @@
+"""Training from where another one ended, and what it must not do."""
+
+import multiprocessing
+import os
+import sys
+
+import pytest
+import torch
+
+from segkit_mmdet import train_command
+from tests.models.mmdet.conftest import NEEDS_MMDET
+
+pytestmark = [NEEDS_MMDET, pytest.mark.slow]
+
+
+def trains(folder, *flags):
+    """Exit code and messages of `mmdet_train`, in a process of its own that has MMDetection imported already."""
+
+    def body():
+        os.chdir(folder)
+        os.environ["MMDET_CLASSES"] = "disc,box"
+        os.environ.pop("PYTEST_CURRENT_TEST", None)
+        with open("said.txt", "w") as said:  # noqa: PTH123
+            sys.stderr = sys.stdout = said
+            code = train_command.main(flags)
+        os._exit(code)
+
+    process = multiprocessing.get_context("fork").Process(target=body)
+    process.start()
+    process.join()
+    return process.exitcode, (folder / "said.txt").read_text()
+
+
+SHORT = (
+    "--cfg-options",
+    "train_cfg.max_iters=122",
+    "train_cfg.val_interval=500",
+    "default_hooks.checkpoint.interval=1",
+)
+
+
+def test_resume(trained, mmdet, tmp_path):
+    """Two more steps after the last one, from the checkpoint that is given."""
+    flags = ("my_config.py", "--work-dir", str(tmp_path), "--resume", "my_model/iter_120.pth", *SHORT)
+    code, said = trains(trained.folder, *flags)
+    assert code == 0, said
+    assert {path.name for path in tmp_path.glob("*.pth")} == {"iter_121.pth", "iter_122.pth"}
+    assert "resumed epoch: 0, iter: 120" in said
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, (str(Evil.target),)
+
+
+@pytest.mark.parametrize("way", ["--resume", "load_from"])
+def test_a_checkpoint_that_runs_code_is_refused(trained, mmdet, tmp_path, way):
+    Evil.target, path = tmp_path / "ran", tmp_path / "evil.pth"
+    torch.save({**torch.load(trained.checkpoint, weights_only=False), "evil": Evil()}, path)
+    options = (*SHORT, f"load_from={path}") if way == "load_from" else ("--resume", str(path), *SHORT)
+    code, said = trains(trained.folder, "my_config.py", "--work-dir", str(tmp_path / "w"), *options)
+    assert code == 5, said
+    assert f"{path}: the checkpoint to start from is refused, it loads posix.mkdir" in said
+    assert not Evil.target.exists()
+
+
+def test_an_operator_that_the_cpu_lacks_is_named(trained, mmdet, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("training would use the GPU")
+    flags = ("my_config.py", "--work-dir", str(tmp_path), "--cfg-options", "model.neck.type=FPN_CARAFE")
+    code, said = trains(trained.folder, *flags)
+    assert code == 6, said
+    assert "the operator carafe_forward of mmcv does not run on cpu here" in said
