@@ -13,7 +13,7 @@ from samples import PROMPT, encoded, picture
 from segkit.config import InputConfig, ShapeConfig
 from segkit.errors import BadImage
 from segkit.pipeline import Pipeline
-from segkit.types import Job
+from segkit.types import Instances, Job
 from segkit.wire.image import encode_mask
 from segkit.wire.opex import encode_opex
 from segkit.wire.reply import encode_reply
@@ -44,6 +44,16 @@ def test_a_pair_becomes_mask_and_polygons():
     assert reply["meta"]["image"] == {"width": 24, "height": 16, "format": "PNG", "exif": "none"}
     assert set(reply["meta"]["timing_ms"]) == {"decode", "predict", "contours"}
     assert "id" not in reply
+
+
+def test_facts_about_the_whole_image_go_into_meta():
+    class Knowing(Bright):
+        def predict(self, requests):
+            return [Instances(found, {"cache": "hit"}) for found in super().predict(requests)]
+
+    (outcome,) = pipeline(Knowing()).run([Job("a", encoded(), PROMPT)])
+    assert json.loads(outcome.parts["reply"])["meta"]["cache"] == "hit"
+    assert json.loads(outcome.parts["opex"])["meta"]["cache"] == "hit"
 
 
 def test_what_fails_in_a_batch_fails_alone():

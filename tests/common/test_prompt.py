@@ -1,5 +1,7 @@
 """Prompts: every form, and for everything wrong the exact place of it."""
 
+import base64
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,44 @@ def test_unknown_keys_are_left_alone():
 def test_encodings(encoding):
     data = f'{{"points": {FOUR}, "note": "\N{GREEK SMALL LETTER ALPHA}"}}'.encode(encoding)
     assert parse_prompt(read_object(data, "prompt"))[0].extreme_points.shape == (4, 2)
+
+
+def as_base64(array):
+    return base64.b64encode(array.tobytes()).decode()
+
+
+def test_logits_to_start_from_and_to_return():
+    logits = np.arange(16, dtype="<f4").reshape(4, 4) - 7.5
+    (prompt,) = parse(f'{{"mask_input": "{as_base64(logits)}", "low_res_logits": true}}')
+    np.testing.assert_array_equal(prompt.mask_input, logits)
+    assert prompt.low_res_logits
+    assert prompt.box is None
+    both, without = parse(f'{{"objects": [{{"box": {BOX}, "mask_input": "{as_base64(logits)}"}}, {{"box": {BOX}}}]}}')
+    assert both.mask_input is not None
+    assert both.box is not None
+    assert without.mask_input is None
+    assert not without.low_res_logits
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("7", "7; expected the base64"),
+        ('""', "0 bytes"),
+        ('"AAA"', "not base64"),
+        (f'"{as_base64(np.zeros(3, np.float32))}"', "12 bytes"),
+        (f'"{as_base64(np.full((2, 2), np.inf, np.float32))}"', "not finite"),
+    ],
+)
+def test_wrong_logits(value, problem):
+    with pytest.raises(BadPrompt, match=problem) as caught:
+        parse(f'{{"objects": [{{"mask_input": {value}}}]}}')
+    assert caught.value.path == "objects[0].mask_input"
+
+
+def test_returning_logits_is_yes_or_no():
+    with pytest.raises(BadPrompt, match="low_res_logits: 1; expected true or false"):
+        parse(f'{{"box": {BOX}, "low_res_logits": 1}}')
 
 
 @pytest.mark.parametrize(

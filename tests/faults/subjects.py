@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from soak.subject import DEXTR, Subject
+from tests.faults.mmdet_model import write_model
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -19,16 +22,20 @@ class Case:
     """A model with a prompt that it takes.
 
     Attributes:
-        subject: its commands.
+        make: makes its commands, and its model file if there is none.
         prompt: for any image of 60x40 pixels or more; empty if it takes none.
         bad_prompts: with the codes of the errors that they have to be answered with.
         missing: why it cannot be tested here; "" if it can.
     """
 
-    subject: Subject
+    make: Callable[[], Subject]
     prompt: Mapping[str, Any]
     bad_prompts: tuple[tuple[bytes, str], ...] = ()
     missing: str = ""
+
+
+def _sam() -> Subject:
+    return Subject(name="sam", flags=("--model", str(GOLDEN / "sam" / "small.safetensors")), suffix=".prompt")
 
 
 def _tensormask() -> Subject:
@@ -42,8 +49,8 @@ def _tensormask() -> Subject:
 
 
 def _mmdet() -> Subject:
-    folder = GOLDEN / "mmdet"
-    flags = ("--checkpoint", str(folder / "tiny.pth"), "--config", str(folder / "tiny.py"))
+    checkpoint, config = write_model(Path(tempfile.mkdtemp()))
+    flags = ("--checkpoint", str(checkpoint), "--config", str(config), "--score", "0.9")
     return Subject(name="mmdet", flags=flags, suffix=None, folder_command="predict")
 
 
@@ -57,14 +64,14 @@ _MMDET = "" if importlib.util.find_spec("mmdet") else "MMDetection is not instal
 
 CASES = {
     "dextr": Case(
-        subject=DEXTR, prompt=_POINTS,
+        make=lambda: DEXTR, prompt=_POINTS,
         bad_prompts=(*_BAD_PROMPTS, (b'{"points": [{"x": 1, "y": 2, "label": 1}]}', "unsupported_prompt")),
     ),
     "sam": Case(
-        subject=Subject(name="sam", flags=("--model", str(GOLDEN / "sam" / "small.safetensors")), suffix=".prompt"),
+        make=_sam,
         prompt={"points": [{"x": 30, "y": 20, "label": 1}], "box": {"x0": 10, "y0": 5, "x1": 50, "y1": 35}},
         bad_prompts=_BAD_PROMPTS,
     ),
-    "tensormask": Case(subject=_tensormask(), prompt={}),
-    "mmdet": Case(subject=_mmdet(), prompt={}, missing=_MMDET),
+    "tensormask": Case(make=_tensormask, prompt={}),
+    "mmdet": Case(make=cache(_mmdet), prompt={}, missing=_MMDET),
 }  # fmt: skip

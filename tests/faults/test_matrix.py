@@ -44,7 +44,7 @@ def case(request):
 @pytest.fixture(params=TRANSPORTS)
 def driver(request, case, tmp_path):
     with ExitStack() as stack:
-        yield DRIVERS[request.param](case.subject, tmp_path / "run", stack)
+        yield DRIVERS[request.param](case.make(), tmp_path / "run", stack)
 
 
 class Requests:
@@ -53,7 +53,7 @@ class Requests:
     def __init__(self, case):
         self.case, self.numbers = case, itertools.count()
         self.prompt = json.dumps(dict(case.prompt)).encode()
-        self.with_prompts = case.subject.suffix is not None
+        self.with_prompts = bool(case.prompt)
 
     def good(self):
         number = next(self.numbers)

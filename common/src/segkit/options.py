@@ -88,7 +88,7 @@ def add_model_options(
     add_own: Callable[[Options], None],
     others: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """The model's own flags, which `add_own` adds, then --device, --precision and --compile; `others` as in `Options`."""
+    """The model's own flags, which `add_own` adds, then those of every model; `others` as in `Options`."""
     options = Options(parser, "model", config, others)
     add_own(options)
     add_device_options(options)

@@ -91,19 +91,19 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, H, W, C) float32, contiguous -> the same shape and type; x itself is changed."""
-        for tokens in x.flatten(1, 2):
-            mixed = self._mixed(self._projected(tokens))
+        tokens = x.view(-1, x.shape[-1])
+        mixed = self._mixed(self._projected(tokens), len(x))
 
-            def finish(rows: slice, tokens: Tensor = tokens, mixed: Tensor = mixed) -> None:
-                some = tokens[rows]
-                self.project.add(mixed[rows], some)
-                self.shrink.add(self.expand(self.norm2(some).to(self.dtype)), some)
+        def finish(rows: slice) -> None:
+            some = tokens[rows]
+            self.project.add(mixed[rows], some)
+            self.shrink.add(self.expand(self.norm2(some).to(self.dtype)), some)
 
-            each_rows(finish, tokens)
+        each_rows(finish, tokens)
         return x
 
     def _projected(self, tokens: Tensor) -> Tensor:
-        """tokens (L, C) of one image -> queries, keys and values of all heads (L + 1, 3 C); the last ones are padding.
+        """tokens (M, C) -> queries, keys and values of all heads (M + 1, 3 C); the last ones are those of padding.
 
         The package pads windows that reach beyond the image after the normalisation, with zeros, whose projections are
         the biases. The padding takes part as keys, but nobody needs its answers.
@@ -117,13 +117,13 @@ class Block(nn.Module):
         each_rows(project, tokens)
         return qkv
 
-    def _mixed(self, qkv: Tensor) -> Tensor:
-        """qkv (L + 1, 3 C) -> (L, C): what each token gathers from the others in its window."""
+    def _mixed(self, qkv: Tensor, images: int) -> Tensor:
+        """qkv (M + 1, 3 C) -> (M, C): what each token gathers from the others in its window."""
         size = qkv.shape[1] // 3 // self.heads
-        spread = qkv.view(-1, size).index_select(0, self.windows.spread)
-        q, k, v = spread.view(3, self.windows.count * self.heads, -1, size)
+        spread = qkv.view(-1, size).index_select(0, self.windows.spread(images))
+        q, k, v = spread.view(3, images * self.windows.count * self.heads, -1, size)
         mixed = self.attend(q, k, v, self.rel_h, self.rel_w)
-        return mixed.view(-1, size).index_select(0, self.windows.collect).view(len(qkv) - 1, -1)
+        return mixed.view(-1, size).index_select(0, self.windows.collect(images)).view(len(qkv) - 1, -1)
 
 
 def each_rows(work: Callable[[slice], None], tokens: Tensor) -> None:

@@ -15,19 +15,31 @@ class Windows:
     A window that reaches beyond the grid is filled up with a padding token; see `Block` for what that holds.
 
     Attributes:
-        spread: (3 B heads L,) int64. From (tokens + 1) x 3 x heads vectors, the last token being the padding, to
-            queries, keys and values of the heads of each window; B windows of L tokens, row by row.
-        collect: (tokens heads,) int64. From the B x heads x L vectors that attention returns to the tokens in order.
-        count: B.
+        count: how many windows an image has.
         rows: rows of a window.
         columns: columns of a window; L = rows x columns.
     """
 
-    spread: Tensor
-    collect: Tensor
+    _spread: Tensor  # (3, 1, count heads L) int64
+    _collect: Tensor  # (1, tokens heads) int64
+    _padding: int  # from here on an index of `_spread` means the padding
     count: int
     rows: int
     columns: int
+
+    def spread(self, images: int) -> Tensor:
+        """From (images tokens + 1) x 3 x heads vectors, the last token being the padding, to what attention takes.
+
+        That is, for queries, keys and values, for each image, window and head, the vectors of L tokens, row by row.
+        """
+        first = torch.arange(images, device=self._spread.device).view(1, -1, 1) * self._padding
+        padding = self._spread + (images - 1) * self._padding
+        return torch.where(self._spread >= self._padding, padding, self._spread + first).flatten()
+
+    def collect(self, images: int) -> Tensor:
+        """From the images x count x heads x L vectors that attention returns to the tokens of the images in order."""
+        vectors = self._spread.shape[2]
+        return (self._collect + torch.arange(images, device=self._collect.device).view(-1, 1) * vectors).flatten()
 
     @classmethod
     def cut(cls, grid: tuple[int, int], window: int, heads: int, device: str) -> Windows:
@@ -44,4 +56,11 @@ class Windows:
         places = torch.arange(tokens.numel() * heads).view(len(tokens), heads, -1)
         collect = torch.empty(height * width + 1, heads, dtype=torch.int64)
         collect[tokens.expand_as(places), torch.arange(heads).view(heads, 1).expand_as(places)] = places
-        return cls(spread.flatten().to(device), collect[:-1].flatten().to(device), len(tokens), rows, columns)
+        return cls(
+            spread.reshape(3, 1, -1).to(device),
+            collect[:-1].reshape(1, -1).to(device),
+            height * width * 3 * heads,
+            len(tokens),
+            rows,
+            columns,
+        )

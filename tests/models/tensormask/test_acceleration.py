@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tensormask.acceleration import packed_conv, prepare, winograd
+from tensormask.acceleration import packed_conv, prepare, strips, winograd
 from tensormask.acceleration.packed_conv import PackedConv
 from tensormask.acceleration.winograd import WinogradConv
 from tensormask.convolution import Conv
@@ -72,3 +72,35 @@ def test_a_prepared_network_takes_every_size(model, size):
     (expected,), (found,) = model.predict([image]), model.prepare().predict([image])
     assert len(expected.boxes) == len(found.boxes)
     np.testing.assert_allclose(expected.scores, found.scores, atol=5e-5)
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_strips_in_several_threads(two_threads, mode):
+    torch.manual_seed(0)
+    conv = Conv(8, 8, 3, relu=True)
+    x = torch.randn(2, 8, 70, 300).to(memory_format=torch.channels_last)
+    with mode():
+        torch.testing.assert_close(WinogradConv(conv)(x), conv(x), atol=2e-5, rtol=1e-5)
+    assert torch.get_num_threads() == 2
+
+
+def test_what_fails_in_a_strip_is_raised(two_threads):
+    done = []
+
+    def work(piece):
+        done.append(piece)
+        if piece == 3:
+            raise RuntimeError("piece 3")
+
+    with pytest.raises(RuntimeError, match="piece 3"):
+        strips.each(work, range(8))
+    strips.each(done.append, range(8))
+    assert sorted(done)[-1] == 7

@@ -83,7 +83,7 @@ def predict_operation(needs_prompt: bool) -> Schema:
             "200": _answer(
                 "what was found, in the form that Accept asks for",
                 {
-                    JSON: {"$ref": "#/components/schemas/Reply"},
+                    JSON: {"anyOf": [{"$ref": "#/components/schemas/Reply"}, {"$ref": "#/components/schemas/Opex"}]},
                     OPEX: {"$ref": "#/components/schemas/Opex"},
                     PNG: {**_FILE, "description": "the mask: a palette image, index 0 is background"},
                 },
