@@ -103,7 +103,7 @@ class FolderDriver(Driver):
                 file.unlink(missing_ok=True)
         for path in (out / "failed").glob("*.error.json"):
             self.answers.failed(path.name.removesuffix(".error.json"), json.loads(path.read_bytes())["error"]["code"])
-        for path in (out / "failed").glob("*"):
+        for path in (out / "failed").glob("[!.]*"):  # what begins with a dot is being written
             path.unlink()
 
     def untouched(self) -> int:

@@ -84,6 +84,10 @@ ERRORS = {
     "out_of_memory": errors.OutOfMemory("text"),
     "overloaded": errors.Overloaded("text"),
     "internal": errors.Internal("text"),
+    "unauthorized": errors.Unauthorized("text"),
+    "not_acceptable": errors.NotAcceptable("text"),
+    "slow_upload": errors.SlowUpload("text"),
+    "timed_out": errors.TimedOut("text"),
 }
 
 

@@ -11,7 +11,7 @@ SegkitError
 │   ├── Overloaded               overloaded          the queue of the worker is full
 │   ├── Unauthorized             unauthorized        HTTP: the token is missing or wrong
 │   ├── NotAcceptable            not_acceptable      HTTP: no answer is of a kind that the requester takes
-│   ├── SlowUpload               timed_out           HTTP: the request did not arrive in time
+│   ├── SlowUpload               slow_upload         HTTP: the request did not arrive in time
 │   ├── TimedOut                 timed_out           HTTP: the answer was not ready in time
 │   └── Internal                 internal            a fault of ours or of the model
 ├── ConfigError                  exit 2              wrong flags, all problems at once
@@ -136,7 +136,7 @@ class NotAcceptable(RequestError):
 class SlowUpload(RequestError):
     """The body of a request took longer than a request may take."""
 
-    code = "timed_out"
+    code = "slow_upload"
     status = 408
 
 

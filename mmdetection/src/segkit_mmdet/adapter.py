@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -81,7 +82,8 @@ class MmdetPredictor:
         """The model's data samples for prepared images."""
         data = {key: [item[key] for item in batch] for key in ("inputs", "data_samples")}
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # some heads call functions of torch in ways that are deprecated
                 return list(self._detector.model.test_step(data))
         except torch.OutOfMemoryError:
             raise OutOfMemory("the image does not fit into the memory of the device; send a smaller one") from None

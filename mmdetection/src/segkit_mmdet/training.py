@@ -39,10 +39,9 @@ def train(flags: TrainConfig) -> None:
     try:
         runner.train()
     except pickle.UnpicklingError as error:
-        code = re.search(r"GLOBAL (\S+\.\w+)", str(error))
         raise UnsafeCheckpoint(
-            f"{config.get('load_from') or config.work_dir}: the checkpoint to start from is refused"
-            f"{f', it loads {code[1]}' if code else ''}; if you trust its origin, --unsafe_load loads it all the same"
+            f"{config.get('load_from') or config.work_dir}: the checkpoint to start from is refused{_offender(error)}; "
+            "if you trust its origin, --unsafe_load loads it all the same"
         ) from None
     except RuntimeError as error:
         missing = MISSING.search(str(error))
@@ -99,3 +98,13 @@ def _set_resume(config: Config, resume: str | None) -> None:
     config.load_from = None if resume == "auto" else resume
     if resume != "auto" and not re.match(r"\w+://", resume) and not Path(resume).is_file():
         raise ConfigError([f"--resume: {resume} is not a file; correct the path"])
+
+
+def _offender(error: BaseException | None) -> str:
+    """What a refused checkpoint asks for. MMEngine tries twice, and only the first time allows what it needs itself."""
+    found = ""
+    while error is not None:
+        code = re.search(r"GLOBAL (\S+\.\w+)", str(error))
+        found = f", it loads {code[1]}" if code else found
+        error = error.__context__
+    return found

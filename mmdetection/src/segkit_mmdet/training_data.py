@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,7 @@ def _unannotated(loader: str, dataset: Any, names: tuple[str, ...]) -> Iterator[
     if "Coco" not in str(dataset["type"]) or "://" in str(file):
         return
     try:
-        annotated = _categories(file)
+        annotated = [category["name"] for category in orjson.loads(file.read_bytes())["categories"]]
     except OSError as error:
         yield f"{loader}: {file}: {error.strerror}; set {loader}.dataset.data_root and .ann_file"
         return
@@ -76,11 +75,6 @@ def _unannotated(loader: str, dataset: Any, names: tuple[str, ...]) -> Iterator[
             f"{loader}: {file} has no category {_listed(absent)}; its categories are {_listed(annotated)}; "
             f'set {VARIABLE}, for example to "{example}"'
         )
-
-
-@lru_cache(maxsize=8)  # validation and test often share a large file
-def _categories(file: Path) -> tuple[str, ...]:
-    return tuple(category["name"] for category in orjson.loads(file.read_bytes())["categories"])
 
 
 def _names(dataset: Any) -> tuple[str, ...] | None:

@@ -1,5 +1,6 @@
 """Predictions: those of MMDetection itself, whatever the model, the colours and the batch."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,7 +62,9 @@ def peer(checkpoint, config, image, folder):
 
     model = init_detector(str(config), str(checkpoint), palette="random", device="cpu")
     cv2.imwrite(str(folder / "image.png"), image[:, :, ::-1])
-    return inference_detector(model, str(folder / "image.png")).pred_instances
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return inference_detector(model, str(folder / "image.png")).pred_instances
 
 
 def assert_same(instances, theirs, size=SIZE):

@@ -163,7 +163,7 @@ def test_the_stock_config_with_own_classes(school, mmdet, monkeypatch):
     written = (school.folder / "my_r50.py").read_text()
     assert "_base_" not in written
     assert written.count("num_classes=2,") == 2
-    assert "data_root='data/'" in written
+    assert "max_epochs=12" in written
 
 
 def test_all_commands_are_there():

@@ -21,7 +21,7 @@ _ERRORS = {
     "400": "bad_json, bad_prompt, bad_image: the request is wrong; the message says where",
     "401": "unauthorized: the token is missing or wrong",
     "406": "not_acceptable: no answer is of a type that Accept names",
-    "408": "timed_out: the request did not arrive in time",
+    "408": "slow_upload: the request did not arrive in time",
     "413": "image_too_large: the body or the image is beyond a limit",
     "422": "unsupported_prompt: a valid prompt that this model cannot use",
     "500": "internal: a fault of the server or the model",
