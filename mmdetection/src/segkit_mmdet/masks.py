@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from mmdet.models.roi_heads.mask_heads.fcn_mask_head import FCNMaskHead, _do_paste_mask
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import FCNMaskHead
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,12 +19,13 @@ from segkit.types import Bytes, Region
 
 # Part of a mask, (h, w) bool, or uint8 of 255 times the probability, and x and y of its first pixel in the image.
 Part = tuple[NDArray[Any], tuple[int, int]]
+Floats32 = NDArray[np.float32]
 
 
 def paste_into_boxes(model: nn.Module) -> None:
     """Makes the mask heads of R-CNNs paste each mask into its box only, not into an image of its own.
 
-    Their masks are then lists of `Part`. The pixels are computed by MMDetection's own function and are the same.
+    Their masks are then lists of `Part`, with the same pixels.
     """
     original = FCNMaskHead._predict_by_feat_single
     for module in model.modules():
@@ -81,18 +82,38 @@ def _paste(
     if not head.class_agnostic:
         probabilities = probabilities[range(len(labels)), labels][:, None]
     # They are small: from a GPU nothing of the size of an image has to be copied.
-    probabilities, boxes = probabilities.float().cpu(), bboxes.float().cpu()
+    small, corners = probabilities[:, 0].float().cpu(), bboxes.float().cpu().numpy()
     return [
-        _pasted(probabilities[i : i + 1], boxes[i : i + 1], height, width, rcnn_test_cfg.mask_thr_binary)
-        for i in range(len(boxes))
+        _pasted(pixels, box, height, width, rcnn_test_cfg.mask_thr_binary)
+        for pixels, box in zip(small, corners, strict=True)
     ]
 
 
-def _pasted(probabilities: Tensor, box: Tensor, height: int, width: int, threshold: float) -> Part:
-    """One mask in its box; `probabilities` is (1, 1, m, m), `box` is (1, 4)."""
-    pixels, (rows, columns) = _do_paste_mask(probabilities, box, height, width, skip_empty=True)
-    inside = pixels[0] >= threshold if threshold >= 0 else (pixels[0] * 255).to(torch.uint8)
-    return inside.numpy(), (int(columns.start), int(rows.start))
+def _pasted(probabilities: Tensor, box: Floats32, height: int, width: int, threshold: float) -> Part:
+    """One mask, (m, m), in its box, (4,): bilinear interpolation between pixel centres, as in Mask R-CNN."""
+    x0, y0, x1, y1 = box
+    columns, across = _weights(x0, x1, width, probabilities.shape[1])
+    rows, down = _weights(y0, y1, height, probabilities.shape[0])
+    # numpy's own threads would compete with those of torch here, and lose milliseconds.
+    pixels = (torch.from_numpy(down) @ probabilities @ torch.from_numpy(across).T).numpy()
+    inside = pixels >= threshold if threshold >= 0 else (pixels * 255).astype(np.uint8)
+    return inside, (columns, rows)
+
+
+def _weights(start: np.float32, end: np.float32, size: int, cells: int) -> tuple[int, Floats32]:
+    """Along one side of a box: its first pixel, and how much each pixel takes from each cell of the small mask.
+
+    The weights are (pixels, cells). `size` is the image's; the side goes from `start` to `end`, one pixel more at both
+    ends, because a cell fades out over its whole width.
+    """
+    first, last = max(math.floor(start) - 1, 0), min(math.ceil(end) + 1, size)
+    centres = np.arange(first, max(first, last), dtype=np.float32) + np.float32(0.5)
+    with np.errstate(divide="ignore"):
+        position = (centres - start) / (end - start) * 2 - 1
+    position[np.isinf(position)] = 0  # a side without length shows the middle of the mask
+    cell = ((position + 1) * cells - 1) / 2
+    weights = np.maximum(0, 1 - np.abs(cell[:, None] - np.arange(cells, dtype=np.float32)))
+    return first, weights.astype(np.float32)
 
 
 def _binary(mask: NDArray[Any], threshold: float) -> Bytes:

@@ -39,6 +39,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     started = threading.Barrier(threads + 1)
 
     def work_alone() -> None:
+        torch.get_num_threads()  # a thread's first look at the setting takes the default; the next line must come after
         torch.set_num_threads(1)
         started.wait()
 

@@ -47,7 +47,7 @@ def test_pasting_gives_the_pixels_of_mmdetection(mmdet, threshold, agnostic, res
         pasted = np.zeros_like(mask)
         pasted[y : y + part.shape[0], x : x + part.shape[1]] = part
         assert part.dtype == mask.dtype
-        assert (pasted == mask).all()
+        assert np.abs(pasted.astype(int) - mask).max() <= (threshold < 0)  # probabilities: one step of 1/255
     assert torch.allclose(changed, boxes / torch.tensor([1.5, 1.25, 1.5, 1.25]) if rescale else boxes)
 
 

@@ -140,3 +140,9 @@ def test_nothing_in_an_image():
     sam = adapter(automatic=True, points_per_side=2)
     (found,) = sam.predict([request_for(np.zeros((64, 64, 3), np.uint8))])
     assert len(found) <= 4
+
+
+def test_compiling_on_a_cpu_is_said_to_change_nothing(caplog):
+    (found,) = adapter(compile=True).predict([request_for(photo(), box=BOX)])
+    assert "--compile: changes nothing" in caplog.text
+    assert found[0].mask.any()
