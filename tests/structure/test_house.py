@@ -75,6 +75,11 @@ def test_the_libraries_of_models_stand_alone(library):
         assert not any(name.split(".")[0].startswith("segkit") for name in imported(path)), path
 
 
+def test_operators_know_nothing_but_torch():
+    for path in (SEGKIT.parent / "cpu_operators").glob("*.py"):
+        assert not {name.split(".")[0] for name in imported(path)} & {"segkit", *MODELS}, path
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_stay_small(path):
     assert len(path.read_text().splitlines()) <= 300

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segkit_sam.workers import each
+from cpu_operators.threads import each
 
 # So many scores stay in the cache of a core.
 _BLOCK_BYTES = 4 * 2**20
@@ -89,7 +89,7 @@ def blockwise_attention(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: T
         scores = (by_row[heads, queries, :, None] + by_column[heads, queries, None, :]).flatten(2)
         _attend(q[heads, queries], k[heads], v[heads], scores, out[heads, queries])
 
-    each(attend, _blocks(len(q), q.shape[1]))
+    each(attend, list(_blocks(len(q), q.shape[1])))
     return out
 
 

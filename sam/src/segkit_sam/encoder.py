@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cpu_operators.threads import each
 from segkit_sam.attention import blockwise_attention, fused_attention, relative_table
 from segkit_sam.linear import make_linear
 from segkit_sam.windows import Windows
-from segkit_sam.workers import each
 
 # What goes in and out of the products of so many rows stays in the cache of a core.
 _MOST_ROWS = 512
@@ -132,7 +132,7 @@ def each_rows(work: Callable[[slice], None], tokens: Tensor) -> None:
         work(slice(0, len(tokens)))
         return
     step = min(_MOST_ROWS, -(-len(tokens) // torch.get_num_threads()))
-    each(work, (slice(first, min(first + step, len(tokens))) for first in range(0, len(tokens), step)))
+    each(work, [slice(first, min(first + step, len(tokens))) for first in range(0, len(tokens), step)])
 
 
 def _frozen(module: nn.Module, **place: Any) -> nn.Module:

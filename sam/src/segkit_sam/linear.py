@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cpu_operators import onednn
+
 
 class Linear(Protocol):
     """A frozen linear layer. x is (rows, in) of the layer's type, `out` (rows, out) of any type."""
@@ -32,7 +34,7 @@ def make_linear(layer: nn.Linear, device: str, dtype: torch.dtype, *, gelu: bool
     product in float32 is MKL's, which is as fast and adds to what is there.
     """
     special = gelu or dtype != torch.float32
-    if device == "cpu" and special and _onednn_supports(dtype):
+    if device == "cpu" and special and onednn.supports(dtype, "_linear_pointwise"):
         return OneDnnLinear(layer, dtype, gelu)
     return PlainLinear(layer, device, dtype, gelu)
 
@@ -83,13 +85,3 @@ class OneDnnLinear(nn.Module):
 
     def add(self, x: Tensor, out: Tensor) -> None:
         out.add_(self(x))
-
-
-def _onednn_supports(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch has the operators, and this CPU the instructions for the type."""
-    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not available or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        return False
-    if dtype == torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return dtype == torch.float32

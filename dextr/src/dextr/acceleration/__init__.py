@@ -13,7 +13,8 @@ from typing import Literal, TypeAlias
 import torch
 from torch import nn
 
-from dextr.acceleration import cpu_graph, packed_conv
+from cpu_operators import packed_conv
+from dextr.acceleration import cpu_graph
 from dextr.acceleration.folding import fold
 from dextr.architectures.blocks import check_size
 

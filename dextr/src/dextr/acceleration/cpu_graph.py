@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
+from cpu_operators.packed_conv import PackedConv
+from cpu_operators.winograd import WinogradConv, pays_off
 from dextr.acceleration.folding import clean, module_of
-from dextr.acceleration.packed_conv import PackedConv, PackedConvAdd
 from dextr.acceleration.subpixel import SubpixelHead, upsample_add
-from dextr.acceleration.winograd import WinogradConv, pays_off
 
 _ACTIVATIONS = {
     nn.ReLU: "relu",
@@ -84,9 +84,7 @@ def _rewrite_conv(graph: fx.GraphModule, node: fx.Node, conv: nn.Conv2d) -> None
     if activation is not None:
         chain.append(activation)
     name = "none" if activation is None else _name(graph, activation)
-    if other is not None:
-        graph.set_submodule(target, PackedConvAdd(conv, _size(x), name))
-    elif conv.weight.dtype == torch.float32 and name in ("none", "relu") and pays_off(conv):
+    if other is None and conv.weight.dtype == torch.float32 and name in ("none", "relu") and pays_off(conv):
         graph.set_submodule(target, WinogradConv(conv, relu=name == "relu"))
     else:
         graph.set_submodule(target, PackedConv(conv, _size(x), name))

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tensormask.acceleration import strips
+from cpu_operators import threads
 
 _G = (
     (1 / 4, 0, 0),
@@ -38,10 +38,11 @@ class WinogradConv(nn.Module):
     """relu(conv(x) + residual) of a 3x3 convolution of stride 1 and padding 1. float32, on the CPU.
 
     Args:
-        conv: such a convolution. If it has an attribute `relu` that is true, ReLU follows it.
+        conv: such a convolution.
+        relu: whether ReLU follows.
     """
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
         super().__init__()
         out_channels, in_channels = conv.weight.shape[:2]
         g = torch.tensor(_G, dtype=torch.float64)
@@ -49,7 +50,7 @@ class WinogradConv(nn.Module):
         kernels = transform @ conv.weight.detach().reshape(-1, 9).t()
         self.kernels = kernels.view(36, out_channels, in_channels).transpose(1, 2).contiguous()
         self.bias = torch.zeros(out_channels) if conv.bias is None else conv.bias.detach()
-        self.relu = bool(getattr(conv, "relu", False))
+        self.relu = relu
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, C', H, W), both channels last."""
@@ -66,7 +67,7 @@ class WinogradConv(nn.Module):
             if self.relu and residual is None:  # while the strip is still in the cache
                 strip.relu_()
 
-        strips.each(work, [number * rows + start for number in range(len(x)) for start in range(0, rows, step)])
+        threads.each(work, [number * rows + start for number in range(len(x)) for start in range(0, rows, step)])
         y = y.view(x.shape[0], 4 * rows, 4 * columns, -1)[:, :height, :width].permute(0, 3, 1, 2)
         if residual is not None:
             y = y.add_(residual)

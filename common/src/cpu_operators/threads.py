@@ -7,8 +7,9 @@ takes the next piece. That costs less, and far less where other programs use the
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
@@ -18,15 +19,20 @@ import torch
 Piece = TypeVar("Piece")
 
 
-def each(work: Callable[[Piece], None], pieces: Iterable[Piece]) -> None:
-    """Does the work on every piece, with as many threads as torch uses; raises the first error."""
+def each(work: Callable[[Piece], None], pieces: Sequence[Piece]) -> None:
+    """Does the work on every piece, without gradients, with as many threads as torch uses; raises the first error.
+
+    A single piece is done by the caller, so that torch's threads share its operations.
+    """
     threads = torch.get_num_threads()
-    if threads == 1:
-        for piece in pieces:
+    inference = torch.is_inference_mode_enabled()
+
+    def call(piece: Piece) -> None:
+        with torch.inference_mode(inference), torch.no_grad():  # both are a matter of each thread
             work(piece)
-    else:
-        for _ in _pool(threads).map(work, pieces):
-            pass
+
+    for _ in map(call, pieces) if threads == 1 or len(pieces) == 1 else _pool(threads).map(call, pieces):
+        pass
 
 
 @lru_cache(maxsize=1)
@@ -43,9 +49,12 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         torch.set_num_threads(1)
         started.wait()
 
-    pool = ThreadPoolExecutor(threads, "sam", initializer=work_alone)
+    pool = ThreadPoolExecutor(threads, "piece", initializer=work_alone)
     for _ in range(threads):
         pool.submit(int)
     started.wait()
     torch.set_num_threads(threads)
     return pool
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process does not have the threads

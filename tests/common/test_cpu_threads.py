@@ -7,9 +7,7 @@ import threading
 import pytest
 import torch
 
-from segkit_sam.encoder import ImageEncoder
-from segkit_sam.workers import each
-from tests.models.sam.models import random_sam
+from cpu_operators.threads import each
 
 
 @pytest.fixture(params=[1, 3])
@@ -33,6 +31,21 @@ def test_every_piece_is_done_with_one_thread_for_each(threads):
     assert torch.get_num_threads() == threads
 
 
+def test_a_single_piece_has_all_threads(threads):
+    seen = []
+    each(lambda piece: seen.append(torch.get_num_threads()), [0])
+    assert seen == [threads]
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_no_piece_has_gradients_and_the_caller_keeps_its_mode(threads, mode):
+    seen = set()
+    with mode():
+        each(lambda piece: seen.add((torch.is_grad_enabled(), torch.is_inference_mode_enabled())), range(10))
+        assert torch.is_grad_enabled() == (mode is torch.enable_grad)
+    assert seen == {(False, mode is torch.inference_mode)}
+
+
 def test_threads_that_come_later_have_as_many_as_before(threads):
     each(lambda piece: None, range(10))
     seen = []
@@ -42,20 +55,13 @@ def test_threads_that_come_later_have_as_many_as_before(threads):
     assert seen == [threads]
 
 
-def test_the_first_error_comes_through(threads):
+def test_the_first_error_comes_through_and_the_threads_live_on(threads):
     def work(piece):
         if piece == 3:
             raise ZeroDivisionError(piece)
 
     with pytest.raises(ZeroDivisionError):
         each(work, range(10))
-
-
-def test_an_encoder_gives_the_same_with_any_number_of_threads(threads):
-    sam = random_sam()
-    images = torch.randn(2, 3, 128, 128)
-    with torch.no_grad():
-        expected = sam.image_encoder(images)
-    torch.testing.assert_close(
-        ImageEncoder(sam.image_encoder, "cpu", torch.float32)(images), expected, rtol=0, atol=2e-5
-    )
+    done = []
+    each(done.append, range(8))
+    assert sorted(done) == list(range(8))

@@ -12,11 +12,13 @@ from typing import Literal, TypeAlias
 
 import torch
 
-from tensormask.acceleration import packed_conv, winograd
-from tensormask.acceleration.packed_conv import PackedConv
-from tensormask.acceleration.winograd import WinogradConv
+from cpu_operators import packed_conv, winograd
+from cpu_operators.packed_conv import PackedConv
+from cpu_operators.winograd import WinogradConv
 from tensormask.convolution import Conv
 from tensormask.network import TensorMaskNet
+
+_TYPICAL_SIZE = (100, 168)  # of features; weights are laid out for it, others work, too
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 
@@ -59,5 +61,8 @@ def _replace_convolutions(net: TensorMaskNet, dtype: torch.dtype) -> None:
     for name, conv in list(net.named_modules()):
         if not isinstance(conv, Conv) or name.startswith("head.mask_pred"):  # its weights are used apart
             continue
-        fast = dtype == torch.float32 and winograd.pays_off(conv)
-        net.set_submodule(name, WinogradConv(conv) if fast else PackedConv(conv))
+        if dtype == torch.float32 and winograd.pays_off(conv):
+            net.set_submodule(name, WinogradConv(conv, conv.relu))
+        else:
+            size = (1, conv.in_channels, *_TYPICAL_SIZE)
+            net.set_submodule(name, PackedConv(conv, size, "relu" if conv.relu else "none"))
