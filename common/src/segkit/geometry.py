@@ -20,6 +20,8 @@ from segkit.types import Bytes, Floats, Instance, Points, Region
 
 Box = tuple[int, int, int, int]
 
+_BAND = 64  # so many rows are looked at together
+
 
 def trace(
     mask: NDArray[np.bool_] | Bytes, offset: tuple[int, int] = (0, 0), simplify: float = 0.0
@@ -128,9 +130,19 @@ def as_uint8(mask: NDArray[np.bool_] | Bytes) -> Bytes:
 
 def _extent(mask: NDArray[np.bool_] | Bytes) -> tuple[slice, slice]:
     """The rows and columns that hold all of a mask; looking for them is much cheaper than following borders."""
-    columns = _range(mask.max(axis=0, initial=0))
-    rows = _range(mask[:, columns].max(axis=1, initial=0))
-    return rows, columns
+    rows = _rows(mask.view(np.bool_))
+    return rows, _range(mask[rows].max(axis=0, initial=0))
+
+
+def _rows(inside: NDArray[np.bool_]) -> slice:
+    """The rows that hold all of a mask, looked for from both ends, so that what lies between is not read."""
+    starts = range(0, len(inside), _BAND)
+    first = next((start for start in starts if inside[start : start + _BAND].any()), None)
+    if first is None:
+        return slice(0, 0)
+    last = next(start for start in reversed(starts) if inside[start : start + _BAND].any())
+    top, bottom = (_range(inside[start : start + _BAND].any(axis=1)) for start in (first, last))
+    return slice(first + top.start, last + bottom.stop)
 
 
 def _range(line: NDArray[np.bool_] | Bytes) -> slice:

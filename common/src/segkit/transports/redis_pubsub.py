@@ -1,7 +1,8 @@
 """Jobs from Redis channels, answers to channels: the protocol that existing clients speak.
 
 Channels keep nothing: what is published while nobody listens is gone, and the server cuts off a listener that reads too
-slowly. So a thread does nothing but read. What it cannot keep is answered `overloaded`.
+slowly. So a thread does nothing but read, and while messages rush in, no more than one of them is worked on beside it.
+What it cannot keep is answered `overloaded`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import itertools
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -17,7 +19,8 @@ from segkit.config import RedisConfig
 from segkit.errors import Overloaded, TransportError
 from segkit.transports.byte_queue import ByteQueue
 from segkit.transports.redis_listener import Listener
-from segkit.transports.redis_server import PASSING, REFUSED, RedisServer, addressed
+from segkit.transports.redis_server import PASSING, REFUSED, RedisServer, answer
+from segkit.transports.rush import Rush
 from segkit.types import Job, Outcome
 from segkit.wire import jsontext
 from segkit.wire.request import address
@@ -43,6 +46,8 @@ class PubSubTransport:
         self._server = RedisServer(config, stop, config.redis_give_up)
         self._queue = ByteQueue(config.redis_queue_bytes)
         self._refused: deque[Job] = deque()
+        self._rush = Rush()
+        self._under_way, self._counting = 0, threading.Lock()
         self._names = itertools.count(1)
         self._failure: TransportError | None = None
         self._closed = threading.Event()
@@ -67,16 +72,19 @@ class PubSubTransport:
 
     def receive(self, limit: int, timeout: float) -> Sequence[Job]:
         refused = [self._refused.popleft() for _ in range(min(limit, len(self._refused)))]
-        jobs = refused or self._queue.take(limit, timeout)
+        jobs = refused or self._take_calmly(limit, timeout)
         if not jobs and self._failure is not None:
             raise self._failure
+        self._count(len(jobs))
         return jobs
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
-        target, text = addressed(outcome, self._config)
-        listeners = self._server.insist(lambda: self._server.client.publish(target, text))
+        try:
+            listeners = answer(self._server, outcome, self._config, self._server.client.publish)
+        finally:
+            self._count(-1)
         if not listeners:
-            log.debug("%s: nobody listens on %s", job.id, target)
+            log.debug("%s: nobody listens to its answer", job.id)
 
     def give_back(self, job: Job) -> bool:
         return False  # a channel takes nothing back: what was received is answered
@@ -89,8 +97,21 @@ class PubSubTransport:
             for job in self._queue.take(len(self._queue), 0):
                 name, reply_to = address(job)
                 error = Overloaded("the worker is stopping; send this again")
+                self._count(1)
                 self.deliver(job, Outcome(error=error, id=name, reply_to=reply_to))
         self._server.close()
+
+    def _take_calmly(self, limit: int, timeout: float) -> list[Job]:
+        """Waiting jobs; during a rush a single one, and only if none is under way."""
+        if self._under_way and (rest := self._rush.rest):
+            time.sleep(min(rest, timeout))
+            return []
+        jobs = self._queue.take(1, timeout)
+        return jobs if self._rush.rest else jobs + self._queue.take(limit - 1, 0)
+
+    def _count(self, jobs: int) -> None:
+        with self._counting:
+            self._under_way += jobs
 
     def _read(self) -> None:
         """The reader thread: stays subscribed, puts every message into the queue."""
@@ -123,6 +144,7 @@ class PubSubTransport:
             self._take(body)
 
     def _take(self, body: bytearray) -> None:
+        self._rush.note(len(body))
         job = Job(str(next(self._names)), body)
         if not self._queue.put(job):
             waiting = len(self._queue)

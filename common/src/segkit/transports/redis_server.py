@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,10 +14,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from segkit.config import RedisConfig, RedisServerConfig
-from segkit.errors import GaveUp, TransportError
+from segkit.errors import BadPrompt, GaveUp, TransportError
 from segkit.transports.backoff import Backoff
 from segkit.types import Outcome
 from segkit.wire.reply import encode_error
+
+log = logging.getLogger(__name__)
 
 # What passes by waiting: the server is away, starting, out of memory, or about to become a master.
 PASSING = (
@@ -101,8 +104,36 @@ class RedisServer:
         self.client.close()
 
 
-def addressed(outcome: Outcome, config: RedisConfig) -> tuple[str, bytes]:
-    """The channel or stream that an outcome goes to, and its text."""
+def answer(server: RedisServer, outcome: Outcome, config: RedisConfig, send: Callable[[str, bytes], Result]) -> Result:
+    """Sends an outcome to the channel or stream that it goes to.
+
+    Where its requester chose one that cannot be written to, an error goes where all errors go.
+
+    Args:
+        server: where it is sent.
+        outcome: the answer.
+        config: names where answers and errors go.
+        send: gets the name of a channel or stream, and the text.
+
+    Raises:
+        GaveUp, TransportError: as `RedisServer.insist` does.
+    """
+    target, text = _addressed(outcome, config)
+    try:
+        return server.insist(lambda: send(target, text))
+    except GaveUp:
+        raise
+    except (TransportError, UnicodeEncodeError) as error:
+        if outcome.reply_to is None:
+            raise
+        reason = error.message if isinstance(error, TransportError) else "it is no text"
+        log.warning("%s: no answer to %a: %s", outcome.id, outcome.reply_to, reason)
+    refused = BadPrompt("reply_to", f"{outcome.reply_to!a}, where this worker cannot write", "one that it may write to")
+    text = encode_error(refused, outcome.id, outcome.meta)
+    return server.insist(lambda: send(config.errors_to, text))
+
+
+def _addressed(outcome: Outcome, config: RedisConfig) -> tuple[str, bytes]:
     if outcome.error is None:
         return outcome.reply_to or config.redis_out, outcome.parts["reply"]
     return outcome.reply_to or config.errors_to, encode_error(outcome.error, outcome.id, outcome.meta)

@@ -21,7 +21,7 @@ from redis import exceptions
 
 from segkit.config import RedisConfig
 from segkit.errors import BadJson, Internal
-from segkit.transports.redis_server import RedisServer, addressed
+from segkit.transports.redis_server import RedisServer, answer
 from segkit.types import Job, Outcome
 
 log = logging.getLogger(__name__)
@@ -79,8 +79,7 @@ class StreamTransport:
         return self._server.insist(lambda: self._with_group(limit, timeout))
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
-        stream, text = addressed(outcome, self._config)
-        self._server.insist(lambda: self._answer(job, stream, text))
+        answer(self._server, outcome, self._config, lambda stream, text: self._answer(job, stream, text))
         self._open.discard(job.receipt)
 
     def give_back(self, job: Job) -> bool:
