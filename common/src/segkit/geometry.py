@@ -141,7 +141,7 @@ def _rows(inside: NDArray[np.bool_]) -> slice:
     if first is None:
         return slice(0, 0)
     last = next(start for start in reversed(starts) if inside[start : start + _BAND].any())
-    top, bottom = (_range(inside[start : start + _BAND].any(axis=1)) for start in (first, last))
+    top, bottom = (_range(inside[start : start + _BAND].max(axis=1)) for start in (first, last))
     return slice(first + top.start, last + bottom.stop)
 
 
