@@ -11,9 +11,10 @@ DEMO := demo-results
 include docker/images.mk
 FUZZ_RUNS ?= 20000
 MINUTES ?= 20
+PIP_AUDIT := 2.10.1
 
 .DEFAULT_GOAL := help
-.PHONY: help install mmdetection demo test lint format bench fuzz soak clean
+.PHONY: help install mmdetection demo test lint format bench fuzz soak audit clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z%\/-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +67,9 @@ fuzz: install  ## feed FUZZ_RUNS (20000) changed inputs to everything that reads
 
 soak: install  ## run a worker of each transport for MINUTES (20) under good and bad requests, watch its memory
 	$(BIN)/python -m soak --minutes $(MINUTES)
+
+audit: install  ## compare the tested versions with the known vulnerabilities (asks PyPI)
+	$(BIN)/uv tool run pip-audit@$(PIP_AUDIT) --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt
 
 clean:  ## remove results and caches, keep .venv
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis

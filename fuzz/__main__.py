@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,18 @@ TARGETS = {
     "image": "images:IMAGE",
     "state_dict": "checkpoints:STATE_DICT",
     "model_file": "checkpoints:MODEL_FILE",
+    "sam_file": "models:SAM_FILE",
+    "embedding": "models:EMBEDDING",
+    "tensormask_file": "models:TENSORMASK_FILE",
+    "mmdet_file": "models:MMDET_FILE",
+    "config": "texts:CONFIG",
+    "image_text": "texts:IMAGE_TEXT",
+    "answer": "answers:ANSWER",
+    "redis": "answers:REDIS",
 }
-INSTRUMENTED = ["segkit", "dextr", "PIL"]
+INSTRUMENTED = [
+    "segkit", "dextr", "segkit_sam", "tensormask", "segkit_tensormask", "segkit_mmdet", "yaml", "PIL",
+]  # fmt: skip
 FOUND = Path(__file__).parent / "found"
 
 
@@ -34,6 +45,7 @@ def main() -> int:
     parser.add_argument("--input", type=Path, metavar="FILE", help="only run this input")
     parser.add_argument("--corpus", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    logging.disable(logging.WARNING)  # readers warn of each broken file
     unknown = [name for name in args.targets if name not in TARGETS]
     if unknown:
         parser.error(f"no target {', '.join(unknown)}; expected some of {', '.join(TARGETS)}")

@@ -62,15 +62,16 @@ def model_files() -> Iterable[bytes]:
 
 def run_state_dict(data: bytes) -> None:
     """Named tensors come out, or an error of ours."""
-    _load(data, load_state_dict, SegkitError)
+    run_file(data, load_state_dict, SegkitError)
 
 
 def run_model_file(data: bytes) -> None:
     """A DEXTR model comes out, or an error of the library."""
-    _load(data, DextrModel.from_file, DextrError)
+    run_file(data, DextrModel.from_file, DextrError)
 
 
-def _load(data: bytes, load: Callable[[Path], object], allowed: type[Exception]) -> None:
+def run_file(data: bytes, load: Callable[[Path], object], allowed: type[Exception]) -> None:
+    """A file with these bytes is loaded, or refused with an error of this type, and nothing in it runs."""
     global _watching  # noqa: PLW0603 - audit hooks cannot be taken away again, so this one is switched
     path = Path(tempfile.gettempdir()) / f"segkit-fuzz-{os.getpid()}"
     path.write_bytes(data)

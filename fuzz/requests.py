@@ -51,7 +51,7 @@ def messages() -> Iterable[bytes]:
 
 def run_message(data: bytes) -> None:
     """Through the whole pipeline, and the reply through the client."""
-    _check(_PIPELINES["message"], Job("1", data))
+    _check(PIPELINES["message"], Job("1", data))
 
 
 def pairs() -> Iterable[bytes]:
@@ -62,7 +62,7 @@ def pairs() -> Iterable[bytes]:
 def run_pair(data: bytes) -> None:
     """The prompt file comes first, then two zero bytes, then the image file."""
     prompt, _, image = data.partition(b"\0\0")
-    _check(_PIPELINES["pair"], Job("1", image, prompt))
+    _check(PIPELINES["pair"], Job("1", image, prompt))
 
 
 def bodies() -> Iterable[bytes]:
@@ -106,7 +106,7 @@ def _encode(prediction: Prediction) -> dict[str, bytes]:
     return {"reply": encode_reply(prediction), "opex": encode_opex(prediction)}
 
 
-_PIPELINES = {
+PIPELINES = {
     "message": Pipeline(
         predictor=Bright(), decoder=decode_message, encoder=_encode, input_config=LIMITS, address=address
     ),

@@ -158,3 +158,11 @@ def test_cache_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder("sam") == tmp_path / "home" / ".cache" / "sam"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_something_else_is_refused_without_reading_it(tmp_path, monkeypatch):
+    """torch would search a message with all of this in it, in time that grows with the square of its length."""
+    monkeypatch.setattr(torch, "load", lambda *args, **flags: pytest.fail("torch reads it"))
+    (tmp_path / "model.pth").write_bytes(b"c" + b"x" * 100_000 + b"\ny\n.")
+    with pytest.raises(CheckpointError, match="unknown content"):
+        load_state_dict(tmp_path / "model.pth")

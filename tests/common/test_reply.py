@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageDraw
 from samples import picture
 
-from segkit import errors
+from segkit import clients, errors
 from segkit.geometry import compose, trace
 from segkit.types import Instance, Prediction, Request
-from segkit.wire.reply import encode_error, encode_reply
+from segkit.wire.reply import decode_reply, encode_error, encode_reply
 
 
 def reply(*instances, named=False, meta=None):
@@ -116,3 +116,43 @@ def test_errors_with_names_that_are_no_text():
 def test_every_error_of_a_request_has_a_code_of_its_own():
     classes = errors.RequestError.__subclasses__()
     assert sorted(error.code for error in classes) == sorted(ERRORS)
+
+
+def png(mode):
+    buffer = io.BytesIO()
+    Image.new(mode, (50, 40)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def broken(text, chunk, new):
+    """With other bytes before the name of a chunk: its length, or the end of the header."""
+    data = base64.b64decode(text)
+    place = data.index(chunk) - len(new)
+    return base64.b64encode(data[:place] + new + data[place + len(new) :]).decode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mask": 3}, {"mask": ""}, {"mask": png("RGB")}, {"mask": png("I;16")},
+        {"mask": broken(png("P"), b"IDAT", b"\0\0\0\1")}, {"mask": png("P")[:80]},
+        {"mask": broken(png("P"), b"\1\3\0\0\0", b"\0\x0f\xff\xff\0\x0f\xff\xff")}, {"contours": [[]]}, {"contours": 3},
+        {"contours": [[[2**31 - 1, 0], [3, 0], [-(2**31), 3]]]}, {"contours": [[[2**40, 0], [3, 0], [0, 3]]]},
+        {"meta": 3}, {"meta": {"contours": []}}, {"meta": {"contours": [{"object": 10**9}]}},
+        {"meta": {"contours": [{"object": -1}]}}, {"meta": {"contours": [{"object": "a"}]}},
+        {"meta": {"contours": [{"holes": [[]]}]}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_replies_that_are_none(change):
+    good = {"mask": png("P"), "contours": [[[1, 1], [5, 1], [5, 5]]], "meta": {"contours": [{"object": 0}]}}
+    assert len(decode_reply(json.dumps(good).encode(), "x").instances) == 1
+    with pytest.raises(errors.BadJson, match="reply:"):
+        decode_reply(json.dumps({**good, **change}).encode(), "x")
+
+
+@pytest.mark.parametrize("error", ["text", None, {}, [1]])
+def test_errors_of_other_workers(error, capsys):
+    text = json.dumps({"error": error}).encode()
+    assert clients._files(text, "x", None) == {".error.json": text}
+    assert "error:" in capsys.readouterr().err

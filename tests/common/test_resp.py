@@ -89,7 +89,11 @@ def test_errors_of_the_server(pair):
         reader.read()
 
 
-@pytest.mark.parametrize("text", [b"HTTP/1.1 400\r\n", b"*x\r\n", b"$3\r\nabcdef\r\n", b"x" * 70_000])
+@pytest.mark.parametrize("text", [
+        b"HTTP/1.1 400\r\n", b"*x\r\n", b"$3\r\nabcdef\r\n", b"x" * 70_000,
+        b"$99999999999999\r\nx", b"*1\r\n" * 5000,
+    ],
+)  # fmt: skip
 def test_something_else_than_redis(pair, text):
     ours, theirs = pair
     theirs.sendall(text)

@@ -25,6 +25,7 @@ _READER_ERRORS = (
     RuntimeError, OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ImportError,
     MemoryError, AssertionError, struct.error, pickle.UnpicklingError,
 )  # fmt: skip
+_TORCH_STARTS = (b"PK\x03\x04", b"\x80")  # a zip archive, a pickle
 
 
 def load_state_dict(path: Path, *, unsafe: bool = False) -> dict[str, Tensor]:
@@ -63,7 +64,14 @@ def load_content(path: Path, *, unsafe: bool = False, allowed: Sequence[tuple[An
         CheckpointError: missing or broken.
         UnsafeCheckpoint: it can only be loaded by running other code from it.
     """
-    return _load_safetensors(path) if _is_safetensors(path) else _load_torch(path, unsafe, allowed)
+    start = _start(path)
+    # A safetensors file starts with the length of its header, 8 bytes, and the curly brace that opens it.
+    if start[8:] == b"{":
+        return _load_safetensors(path)
+    # With anything else torch makes an error message of all that is in the file, which takes long.
+    if not start.startswith(_TORCH_STARTS):
+        raise CheckpointError(f"{path}: not weights or broken (unknown content); copy or download it again")
+    return _load_torch(path, unsafe, allowed)
 
 
 def sha256(path: Path) -> str:
@@ -84,11 +92,10 @@ def _digest(file: Any) -> str:  # Python 3.10 has no file_digest
     return digest.hexdigest()
 
 
-def _is_safetensors(path: Path) -> bool:
-    """A safetensors file starts with the length of its header, 8 bytes, and the curly brace that opens it."""
+def _start(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(9)[8:] == b"{"
+            return file.read(9)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}; expected a checkpoint file") from None
 

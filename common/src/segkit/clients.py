@@ -205,7 +205,8 @@ def _files(text: bytes, name: str, image_file: Path | None) -> dict[str, bytes]:
 
     answer = jsontext.read_object(text, "answer")
     if "error" in answer:
-        cli.say(f"error: {answer['error'].get('code')}: {answer['error'].get('message')}")
+        error = answer["error"] if isinstance(answer["error"], dict) else {"message": answer["error"]}
+        cli.say(f"error: {error.get('code')}: {error.get('message')}")
         return {".error.json": text}
     if "objects" in answer:  # of models that answer with OPEX
         return {".json": text}

@@ -108,7 +108,7 @@ _STATELESS = {
 _SHELLS = _STATELESS | {f"{module}.{name}" for module, names in _CLASSES.items() for name in names.split()}
 
 
-class ShellUnpickler(pickle.Unpickler):
+class ShellUnpickler(pickle._Unpickler):  # in Python: the one in C lets a few bytes of a file take all memory
     """Reads one pickle by the tables above.
 
     Args:
@@ -119,6 +119,11 @@ class ShellUnpickler(pickle.Unpickler):
         UnsafeCheckpointError: a name that is in none of the tables.
         pickle.UnpicklingError, and what else a malformed pickle causes.
     """
+
+    # What this one would do with a few bytes; torch never writes that.
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = {
+        code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]
+    }
 
     def __init__(self, file: IO[bytes], load_storage: Callable[[torch.dtype, str, int], torch.Tensor]) -> None:
         super().__init__(file, fix_imports=False)

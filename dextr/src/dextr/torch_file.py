@@ -73,6 +73,8 @@ def read(path: Path) -> Any:
 def _read_zip(file: IO[bytes]) -> Any:
     with zipfile.ZipFile(file) as archive:
         entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
+            raise zipfile.BadZipFile("it is compressed, which torch.save never does")
         if "constants.pkl" in entries:
             raise UnsafeCheckpointError("it is a TorchScript archive, that is, a program", "TorchScript")
         if "byteorder" in entries and archive.read(entries["byteorder"]) != b"little":

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy import dtypes
 from torch import Tensor, nn
 
@@ -43,23 +42,17 @@ class _Ignored:
 
 
 def allowed_globals() -> list[tuple[Any, str]]:
-    """What files of MMEngine ask for: arrays of numpy, under its names before and since 2.0, and the training's log."""
-    core = np._core.multiarray  # type: ignore[attr-defined]
-    arrays = [
-        (getattr(core, name), f"numpy.{package}.multiarray.{name}")
-        for package in ("core", "_core")
-        for name in ("_reconstruct", "scalar")
-    ]
-    kinds = [getattr(dtypes, name) for name in dtypes.__all__ if name not in ("ObjectDType", "VoidDType")]
-    return [
-        *arrays,
-        (np.ndarray, "numpy.ndarray"),
-        (np.dtype, "numpy.dtype"),
-        *((kind, f"numpy.dtypes.{kind.__name__}") for kind in kinds),
-        (slice, "builtins.slice"),
-        (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
-        (_Ignored, "builtins.getattr"),
-    ]
+    """What files of MMEngine ask for besides tensors. It belongs to the log of the training, so nothing is made of it.
+
+    Numpy's own functions would not be safe: a file could give a type flags that make numpy take numbers for addresses.
+    """
+    cores = [f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")]
+    kinds = [f"numpy.dtypes.{name}" for name in dtypes.__all__]
+    names = [
+        *cores, *kinds, "numpy.ndarray", "numpy.dtype", "mmengine.logging.history_buffer.HistoryBuffer",
+        "builtins.getattr",
+    ]  # fmt: skip
+    return [*((_Ignored, name) for name in names), (slice, "builtins.slice")]
 
 
 def read_checkpoint(path: Path, *, unsafe: bool = False) -> Checkpoint:

@@ -14,6 +14,7 @@ import time
 import uuid
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -30,7 +31,7 @@ class FolderCache:
     Args:
         folder: created when it is needed.
         most_bytes: what all files together may take.
-        shape: of every tensor; a file with another one counts as damaged.
+        shape: of every tensor; a file with another one, or of another type than float32, counts as damaged.
     """
 
     def __init__(self, folder: Path, most_bytes: int, shape: tuple[int, ...]) -> None:
@@ -44,10 +45,10 @@ class FolderCache:
             with safe_open(path, "pt") as file:
                 tensor: Tensor = file.get_tensor("embedding")
                 checksum = (file.metadata() or {}).get("blake2b")
-            if tuple(tensor.shape) == self._shape and checksum == _checksum(tensor):
+            if (tuple(tensor.shape), tensor.dtype) == (self._shape, torch.float32) and checksum == _checksum(tensor):
                 self._touch(path)
                 return tensor
-            reason = "its checksum is wrong"
+            reason = "its shape, type or checksum is wrong"
         except FileNotFoundError:
             return None
         except (OSError, SafetensorError) as error:

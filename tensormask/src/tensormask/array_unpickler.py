@@ -9,37 +9,57 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tensormask.errors import UnsafeCheckpointError
 
 _NDARRAY = object()  # stands for the class, which itself could be called to take any amount of memory
-_KINDS = "fiub"
+_TYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
 
 
-def _dtype(name: object, *_flags: object) -> np.dtype[Any]:
-    # A copy, because a pickle goes on to set its byte order, and the original is numpy's own.
-    dtype = np.dtype(str(name), copy=True)
-    if dtype.kind not in _KINDS or dtype.subdtype is not None:
-        raise pickle.UnpicklingError(f"an array of {dtype}; expected numbers")
-    return dtype
+class _DType:
+    """Stands for a type of numpy: a pickle could give that flags with which numpy takes numbers for addresses."""
+
+    def __init__(self, name: object, *_flags: object) -> None:
+        if name not in _TYPES:
+            raise pickle.UnpicklingError(f"an array of type {str(name)[:20]}; expected numbers")
+        self.numpy = np.dtype(str(name))
+
+    def __setstate__(self, state: Any) -> None:
+        """Only the second value, the order of bytes, says something about numbers."""
+        order: Any = state[1]
+        self.numpy = self.numpy.newbyteorder(order)
 
 
-def _empty(_class: object, _shape: object, _type: object) -> np.ndarray[Any, Any]:
+class _Array(np.ndarray[Any, Any]):
     """An array that gets its shape and content afterwards."""
-    return np.ndarray.__new__(np.ndarray, (0,), "b")
+
+    def __setstate__(self, state: Any) -> None:
+        version, shape, dtype, by_columns, data = state
+        super().__setstate__((version, shape, _numpy(dtype), by_columns, data))
 
 
-def _from_buffer(buffer: Any, dtype: np.dtype[Any], shape: Any, order: Any) -> np.ndarray[Any, Any]:
-    return np.frombuffer(bytes(buffer), dtype).reshape(shape, order=order)
+def _numpy(dtype: Any) -> np.dtype[Any]:
+    if not isinstance(dtype, _DType):
+        raise pickle.UnpicklingError(f"{type(dtype).__name__} where the type of an array should be")
+    return dtype.numpy
 
 
-def _scalar(dtype: np.dtype[Any], data: Any) -> Any:
-    return np.frombuffer(data if isinstance(data, bytes) else data.encode("latin1"), dtype)[0]
+def _empty(_class: object, _shape: object, _type: object) -> _Array:
+    return np.ndarray.__new__(_Array, (0,), "b")
+
+
+def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray[Any, Any]:
+    return np.frombuffer(bytes(buffer), _numpy(dtype)).reshape(shape, order=order)
+
+
+def _scalar(dtype: Any, data: Any) -> Any:
+    return np.frombuffer(data if isinstance(data, bytes) else data.encode("latin1"), _numpy(dtype))[0]
 
 
 def _encode(text: str, _encoding: str = "latin1") -> bytes:
@@ -49,7 +69,7 @@ def _encode(text: str, _encoding: str = "latin1") -> bytes:
 
 _KNOWN: dict[str, Callable[..., Any] | object] = {
     "numpy.ndarray": _NDARRAY,
-    "numpy.dtype": _dtype,
+    "numpy.dtype": _DType,
     "_codecs.encode": _encode,
     "collections.OrderedDict": OrderedDict,
     **{f"numpy.{core}.multiarray._reconstruct": _empty for core in ("core", "_core")},
@@ -58,7 +78,7 @@ _KNOWN: dict[str, Callable[..., Any] | object] = {
 }
 
 
-class ArrayUnpickler(pickle.Unpickler):
+class ArrayUnpickler(pickle._Unpickler):  # in Python: the one in C lets a few bytes of a file take all memory
     """Reads one pickle by the table above.
 
     Raises (from `load`):
@@ -69,6 +89,21 @@ class ArrayUnpickler(pickle.Unpickler):
     def __init__(self, data: bytes) -> None:
         # Text of Python 2 is decoded so that nothing of the arrays in it is lost.
         super().__init__(io.BytesIO(data), encoding="latin1")
+
+    def _load_bytearray(self: Any) -> None:
+        """As in the base class, but memory is taken for what is there, not for what is announced."""
+        (size,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(size)))
+
+    def _load_build(self: Any) -> None:
+        """As in the base class, but only for arrays: it would also change the functions of the table."""
+        if not isinstance(self.stack[-2], (_Array, _DType)):
+            raise pickle.UnpicklingError(f"it changes a {type(self.stack[-2]).__name__}")
+        pickle._Unpickler.dispatch[pickle.BUILD[0]](self)
+
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = {
+        **pickle._Unpickler.dispatch, pickle.BYTEARRAY8[0]: _load_bytearray, pickle.BUILD[0]: _load_build
+    }  # fmt: skip
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         """What stands for a function or class."""

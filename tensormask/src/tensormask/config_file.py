@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,6 +94,8 @@ def _parse(path: Path) -> dict[str, Any]:
         if path.stat().st_size > _LARGEST_FILE:
             raise ConfigError(str(path), [f"larger than {_LARGEST_FILE} bytes; expected a config"])
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe loader
+        if _written_out(values, {}) > _LARGEST_FILE:
+            raise ConfigError(str(path), ["its aliases stand for too many values; expected a config"])
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}; expected a config file"]) from None
     except yaml.constructor.ConstructorError as error:
@@ -102,6 +105,17 @@ def _parse(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(str(path), [f"holds {type(values).__name__}; expected sections such as MODEL"])
     return values
+
+
+def _written_out(value: Any, known: dict[int, float]) -> float:
+    """How many values it would be if what aliases stand for were written in their place; what is known by identity."""
+    if not isinstance(value, (dict, list, tuple)):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf  # for what contains itself
+        items = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_written_out(item, known) for item in items)
+    return known[id(value)]
 
 
 def _base_path(path: Path, base: object) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 
@@ -293,3 +294,31 @@ def test_weights_of_another_net(model, tmp_path):
     save_file(tensors, path, {"format": "pt"})
     with pytest.raises(CheckpointError, match="format 'pt'"):
         DextrModel.from_file(path)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"}r\x00\x00\x80\x00.", b"}p8388608\n.", b"\x96\x00\x00\x00\x08\x00\x00\x00\x00."],
+    ids=["number of a value", "the same as text", "length of bytes"],
+)
+def test_a_few_bytes_cannot_take_much_memory(tmp_path, value):
+    """Each announces more than 100 MB, which Python's reader in C would take at once."""
+    with zipfile.ZipFile(tmp_path / "model.pth", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + value)
+        archive.writestr("archive/version", "3\n")
+    tracemalloc.start()
+    with pytest.raises(CheckpointError):
+        DextrModel.from_file(tmp_path / "model.pth")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e6
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressed_files_are_not_unpacked(tmp_path, method):
+    """They could be bombs, and broken ones raise errors of their own."""
+    with zipfile.ZipFile(tmp_path / "model.pth", "w", method) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}." + bytes(1000))
+        archive.writestr("archive/version", "3\n")
+    with pytest.raises(CheckpointError, match="compressed"):
+        DextrModel.from_file(tmp_path / "model.pth")

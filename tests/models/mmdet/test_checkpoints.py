@@ -1,6 +1,8 @@
 """Checkpoints of all ages, and those that want to run code."""
 
 import os
+import pickle
+import zipfile
 from collections import OrderedDict
 
 import numpy as np
@@ -142,3 +144,18 @@ def test_weights_without_a_place_are_named(tmp_path):
     path = tmp_path / "c.pth"
     torch.save({**net().state_dict(), "head.weight": torch.ones(1)}, path)
     assert apply_weights(net(), read_checkpoint(path), path) == ["head.weight"]
+
+
+def test_types_of_numpy_cannot_be_forged(tmp_path, capfd):
+    """The log may hold arrays; nothing is made of them, so flags that say that numbers are addresses do no harm."""
+    data = pickle.dumps({"state_dict": {}, "meta": {"log": np.arange(3, dtype=">f8")}}, 2)
+    flags = b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00"
+    assert data.count(flags) == 1
+    with zipfile.ZipFile(tmp_path / "c.pth", "w") as archive:
+        archive.writestr("archive/data.pkl", data.replace(flags, flags[:-1] + b"\x3f"))
+        archive.writestr("archive/version", "3\n")
+        archive.writestr("archive/byteorder", "little")
+    content = load_content(tmp_path / "c.pth", allowed=allowed_globals())
+    assert not isinstance(content["meta"]["log"], np.ndarray)
+    del content
+    assert "Internal error" not in capfd.readouterr().err

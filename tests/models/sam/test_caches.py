@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from segkit_sam.folder_cache import FolderCache
 from segkit_sam.memory_cache import MemoryCache
@@ -182,3 +183,10 @@ def test_workers_share_a_folder(tmp_path):
     cache = FolderCache(tmp_path, 30_000, SHAPE)
     found = {path.stem: cache.get(path.stem) for path in tmp_path.iterdir()}
     assert all((values == float(ord(key))).all() for key, values in found.items())
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64, torch.int32])
+def test_a_file_of_another_type_counts_as_damaged(tmp_path, kind, caplog):
+    (tmp_path / "key.safetensors").write_bytes(save({"embedding": torch.zeros(2, 3, 4, dtype=kind)}, {"blake2b": "0"}))
+    assert FolderCache(tmp_path, 1 << 20, (2, 3, 4)).get("key") is None
+    assert "damaged" in caplog.text

@@ -102,3 +102,23 @@ def test_code_in_a_file_does_not_run(tmp_path):
     path.write_bytes(pickle.dumps(Evil(), protocol=2))
     with pytest.raises(UnsafeCheckpoint, match="--unsafe_load"):
         load_sam(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("mask_decoder.transformer.layers.99999999.x", (1,)),
+        ("mask_decoder.iou_prediction_head.layers.99999999.x", (1,)),
+        ("image_encoder.blocks.99999999.x", (1,)),
+        ("mask_decoder.mask_tokens.weight", (99_999_999, 0)),
+        ("image_encoder.pos_embed", (1, 2**40, 2, 0)),
+        ("image_encoder.pos_embed", (1, 0, 2, 0)),
+        ("image_encoder.patch_embed.proj.weight", (2**40, 0, 16, 16)),
+    ],
+)
+def test_shapes_that_promise_more_than_there_is(tmp_path, weights, name, shape):
+    """A model of so many layers would take hours to build, one of such sizes cannot be."""
+    path = tmp_path / "model.safetensors"
+    save_file({**weights, name: torch.zeros(shape)}, path)
+    with pytest.raises(CheckpointError):
+        load_sam(path)

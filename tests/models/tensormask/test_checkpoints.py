@@ -6,12 +6,13 @@ import collections
 import os
 import pickle
 import subprocess
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 
-from tensormask import caffe2_names, checkpoints
+from tensormask import array_unpickler, caffe2_names, checkpoints
 from tensormask.config import Config
 from tensormask.errors import CheckpointError, UnsafeCheckpointError
 from tensormask.model import TensorMask
@@ -213,3 +214,54 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         checkpoints.write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"Nr\x00\x00\x80\x00", b"Np8388608\n", b"\x96\x00\x00\x00\x08\x00\x00\x00\x00"],
+    ids=["number of a value", "the same as text", "length of bytes"],
+)
+def test_a_few_bytes_cannot_take_much_memory(tmp_path, value):
+    """Each announces more than 100 MB, which Python's reader in C would take at once."""
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x05}X\x01\x00\x00\x00a" + value + b"s.")
+    tracemalloc.start()
+    with pytest.raises(CheckpointError):
+        checkpoints.read(tmp_path / "a.pkl")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e6
+
+
+def reduced(name, arguments, state):
+    """A pickle of what a function makes of its arguments, with a state."""
+    module, _, function = name.rpartition(".")
+    return f"c{module}\n{function}\n".encode() + arguments + b"R" + state + b"b"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        # Flags that say that numbers are addresses of objects.
+        reduced("numpy.dtype", b"(X\x02\x00\x00\x00f8K\x00K\x01t", b"(K\x03X\x01\x00\x00\x00<NNNK\x08K\x08K\x3ft"),
+        reduced("numpy.dtype", b"(X\x02\x00\x00\x00,4K\x00K\x01t", b"(K\x03X\x01\x00\x00\x00<t"),
+        # The functions of the table themselves.
+        b"c_codecs\nencode\n}X\x01\x00\x00\x00aK\x01sb",
+        b"c_codecs\nencode\nN}X\x0c\x00\x00\x00__defaults__(K\x01K\x02ts\x86b",
+    ],
+    ids=["flags", "types with commas", "attribute", "defaults"],
+)
+def test_a_pickle_cannot_change_what_reads_it(tmp_path, value):
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x02}X\x01\x00\x00\x00a" + value + b"s.")
+    with pytest.raises(CheckpointError):
+        checkpoints.read(tmp_path / "a.pkl")
+    assert array_unpickler._encode.__defaults__ == ("latin1",)
+    assert array_unpickler._encode.__dict__ == {}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_flags_of_a_type_do_not_count(tmp_path, protocol):
+    data = pickle.dumps({"a": np.arange(3, dtype=">f8")}, protocol)
+    flags = b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00"
+    assert data.count(flags) == 1
+    (tmp_path / "a.pkl").write_bytes(data.replace(flags, flags[:-1] + b"\x3f"))
+    assert checkpoints.read(tmp_path / "a.pkl")["a"].tolist() == [0, 1, 2]

@@ -88,8 +88,8 @@ def test_overrides(original):
         ("_BASE_: nowhere.yaml", "nowhere.yaml"),
         ("_BASE_: 7", "expected a path"),
         ("VERSION: 3", "VERSION is 3"),
-        ("a: &a [*a]", "META_ARCHITECTURE"),
-        ("MODEL: &m {MODEL: *m}", "META_ARCHITECTURE"),
+        ("a: &a [*a]", "aliases"),
+        ("MODEL: &m {MODEL: *m}", "aliases"),
         ("\x00", "not YAML"),
     ],
 )
@@ -132,3 +132,19 @@ def test_all_problems_at_once(tmp_path):
     with pytest.raises(ConfigError) as error:
         Config.from_file(tmp_path / "own.yaml", ["MODEL.RESNETS.DEPTH", "51", "INPUT.FORMAT", "HSV"])
     assert len(error.value.problems) == 2
+
+
+def test_aliases_are_written_once_and_not_a_billion_times(tmp_path):
+    def lists(alias):
+        return "[" + ",".join([alias] * 500) + "]"
+
+    text = f"a: &a {lists('1')}\nb: &b {lists('*a')}\nc: &c {lists('*b')}\nMODEL: {{META_ARCHITECTURE: {lists('*c')}}}"
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="aliases stand for too many values"):
+        Config.from_file(tmp_path / "own.yaml")
+    (tmp_path / "own.yaml").write_text(
+        GOOD.replace("[res2, res3, res4, res5]", "&names [res2, res3, res4, res5]", 1).replace(
+            "{IN_FEATURES: [res2, res3, res4, res5]}", "{IN_FEATURES: *names}"
+        )
+    )
+    assert Config.from_file(tmp_path / "own.yaml").depth == 50

@@ -21,7 +21,7 @@ def trial(
         topic: of the finding.
         request: what it is asked.
         here: the model as it is to work.
-        plain: the same model in fp32 on the CPU.
+        plain: the same model in fp32 on the CPU, by its plain code.
         least: IoU of the two answers that is good enough.
         drawn: (H, W) mask that is right; its IoU is to be 0.9 at least.
     """
@@ -30,7 +30,7 @@ def trial(
     mask = _answer(here, request)
     seconds = time.perf_counter() - start
     as_plain = _iou(mask, _answer(plain, request))
-    good, text = as_plain >= least, f"{1000 * seconds:.0f} ms, IoU {as_plain:.3f} with fp32 on the CPU"
+    good, text = as_plain >= least, f"{1000 * seconds:.0f} ms, IoU {as_plain:.3f} with plain fp32 on the CPU"
     if drawn is not None:
         as_drawn = _iou(mask, drawn)
         good, text = good and as_drawn >= 0.9, f"{text}, {as_drawn:.3f} with what is there"

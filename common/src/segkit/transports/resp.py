@@ -16,6 +16,8 @@ from redis import exceptions
 Value: TypeAlias = "bytes | bytearray | int | list[Value] | None"
 
 _HEADERS = 1 << 16  # bytes that are received at a time while it is not known how long the next part is
+_LONGEST = 1 << 30  # bytes of a value; a server's own limit is 512 MiB if it is not told otherwise
+_DEEPEST = 8  # lists within lists; messages are one list
 
 
 class RespReader:
@@ -48,8 +50,8 @@ class RespReader:
             return True
         return bool(select.select([self._socket], [], [], timeout)[0])
 
-    def read(self) -> Value:
-        """The next value: a number, text, bytes, or a list of these.
+    def read(self, depth: int = 0) -> Value:
+        """The next value: a number, text, bytes, or a list of these; `depth` is that of the list it is in.
 
         Raises:
             redis.ConnectionError: the connection is lost or does not speak the protocol.
@@ -58,9 +60,9 @@ class RespReader:
         line = self._line()
         kind, rest = line[:1], line[1:]
         try:
-            if kind in (b"*", b">"):
-                return [self.read() for _ in range(int(rest))]
-            if kind == b"$":
+            if kind in (b"*", b">") and depth < _DEEPEST:
+                return [self.read(depth + 1) for _ in range(int(rest))]
+            if kind == b"$" and int(rest) <= _LONGEST:
                 return self._bulk(int(rest))
             if kind == b":":
                 return int(rest)

@@ -33,6 +33,7 @@ _AS_STORED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
+_ANY_SIZE = InputConfig(max_pixels=1_000_000_000)
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 # The limit is ours to check, from the header and as an error of the request; Pillow's would be a warning first.
@@ -74,6 +75,23 @@ def check_size(size: int, config: InputConfig) -> None:
     """Raises ImageTooLarge if a file of `size` bytes is beyond --max_bytes."""
     if size > config.max_bytes:
         raise ImageTooLarge(f"image: {size} bytes; expected at most {config.max_bytes} (--max_bytes)")
+
+
+def decode_mask(data: bytes) -> Bytes:
+    """(H, W) uint8 of palette indices from what `encode_mask` wrote, or a worker of another make.
+
+    Raises:
+        ImageTooLarge: beyond what any worker answers; nothing was decoded.
+        BadImage: not such a mask, or broken.
+    """
+    try:
+        with Image.open(BytesIO(data), formats=("PNG",)) as image:
+            _check_pixels(image.size, _ANY_SIZE)
+            if image.mode not in ("P", "L"):
+                raise BadImage(f"mask: PNG of mode {image.mode}; expected palette indices")
+            return np.array(image)
+    except _READER_ERRORS as error:
+        raise BadImage(f"mask: cannot be read: {error}; expected a complete PNG file") from None
 
 
 def encode_mask(mask: Bytes) -> bytes:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from segkit.errors import BadJson, RequestError
+from segkit.errors import BadImage, BadJson, ImageTooLarge, RequestError
 from segkit.geometry import fill
-from segkit.types import Bytes, Instance, Prediction, Region, Request
+from segkit.types import Bytes, Instance, Points, Prediction, Region, Request
 from segkit.wire import jsontext
-from segkit.wire.image import encode_mask
+from segkit.wire.image import decode_mask, encode_mask
 from segkit.wire.prompt import parse_prompt
+
+_FARTHEST = 1 << 16  # pixels that a contour may lie beside the mask
+_OBJECTS = 1000  # that there may be without being described: objects without pixels have no contour
 
 
 def encode_reply(prediction: Prediction) -> bytes:
@@ -60,25 +60,42 @@ def decode_reply(text: bytes, name: str, image: Bytes | None = None) -> Predicti
     """
     reply = jsontext.read_object(text, "reply")
     try:
-        with Image.open(BytesIO(base64.b64decode(reply["mask"])), formats=("PNG",)) as png:
-            mask = np.array(png)
-        meta = reply.get("meta", {})
-        rings = [np.array(ring, np.int32).reshape(-1, 2) for ring in reply["contours"]]
-        details = meta.get("contours", [{}] * len(rings))
-        regions: dict[int, list[Region]] = {}
-        for ring, detail in zip(rings, details, strict=True):
-            holes = tuple(np.array(hole, np.int32) for hole in detail.get("holes", ()))
-            regions.setdefault(detail.get("object", 0), []).append(Region(ring, holes))
-    except (KeyError, TypeError, ValueError, OSError, AttributeError, binascii.Error) as error:
+        mask, meta = decode_mask(base64.b64decode(reply["mask"])), dict(reply.get("meta", {}))
+        parts = _regions(reply["contours"], meta, mask.shape)
+    except (BadImage, ImageTooLarge) as error:
+        raise BadJson(f"reply: {error.message}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadJson(f"reply: {type(error).__name__}: {error}; expected mask, contours and meta") from None
     prompt = meta.get("prompt")
     prompts = parse_prompt(prompt) if isinstance(prompt, dict) and image is not None else ()
     canvas = np.zeros((*mask.shape, 3), np.uint8) if image is None else image
     request = Request(str(reply.get("id", name)), canvas, prompts, prompt)
     shape = (int(mask.shape[0]), int(mask.shape[1]))
-    parts = [tuple(regions.get(index, ())) for index in range(max(regions, default=-1) + 1)]
     instances = tuple(Instance(fill(part, shape), label=_label(mask, part)) for part in parts)
-    return Prediction(request, instances, tuple(parts), mask, {k: v for k, v in meta.items() if k != "contours"})
+    return Prediction(request, instances, parts, mask, {k: v for k, v in meta.items() if k != "contours"})
+
+
+def _regions(contours: list[Any], meta: dict[str, Any], shape: tuple[int, ...]) -> tuple[tuple[Region, ...], ...]:
+    """The regions of each object."""
+    rings = [_ring(ring, shape) for ring in contours]
+    details = meta.get("contours", [{}] * len(rings))
+    count = max(_OBJECTS, len(rings), len(meta.get("objects", ())))
+    regions: dict[int, list[Region]] = {}
+    for ring, detail in zip(rings, details, strict=True):
+        index = detail.get("object", 0)
+        if not isinstance(index, int) or not 0 <= index < count:
+            raise ValueError(f"a contour of object {index}, of {count}")
+        holes = tuple(_ring(hole, shape) for hole in detail.get("holes", ()))
+        regions.setdefault(index, []).append(Region(ring, holes))
+    return tuple(tuple(regions.get(index, ())) for index in range(max(regions, default=-1) + 1))
+
+
+def _ring(points: Any, shape: tuple[int, ...]) -> Points:
+    """(N, 2) int32 of [x, y] in the mask or near it."""
+    ring = np.array(points, np.int32).reshape(-1, 2)
+    if not len(ring) or np.abs(ring.astype(np.int64)).max() > _FARTHEST + max(shape):
+        raise ValueError("a contour that is empty or far away")
+    return ring
 
 
 def _label(mask: Bytes, regions: tuple[Region, ...]) -> int:
