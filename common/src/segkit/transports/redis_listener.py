@@ -34,13 +34,17 @@ class Listener:
         self._reader = RespReader(connection._sock)
         self._reader.read()
 
-    def receive(self, timeout: float) -> bytearray | None:
-        """The next message; None if none begins within `timeout` seconds.
+    def arrives(self, timeout: float) -> bool:
+        """Whether something begins within `timeout` seconds."""
+        return self._reader.arrives(timeout)
+
+    def receive(self) -> bytearray | None:
+        """The next message; None if it is something else.
 
         Raises:
             redis.ConnectionError: the connection is lost.
         """
-        return _message(self._reader.read()) if self._reader.arrives(timeout) else None
+        return _message(self._reader.read())
 
     def leave(self) -> Iterator[bytearray]:
         """Ends the subscription; gives the messages that the server had sent before it knew.

@@ -1,8 +1,8 @@
 """Jobs from Redis channels, answers to channels: the protocol that existing clients speak.
 
 Channels keep nothing: what is published while nobody listens is gone, and the server cuts off a listener that reads too
-slowly. So a thread does nothing but read, and while messages rush in, no more than one of them is worked on beside it.
-What it cannot keep is answered `overloaded`.
+slowly. So a thread does nothing but read, and while messages rush in, no work is begun beside it. What it cannot keep
+is answered `overloaded`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ class PubSubTransport:
         self._queue = ByteQueue(config.redis_queue_bytes)
         self._refused: deque[Job] = deque()
         self._rush = Rush()
-        self._under_way, self._counting = 0, threading.Lock()
         self._names = itertools.count(1)
         self._failure: TransportError | None = None
         self._closed = threading.Event()
@@ -75,15 +74,10 @@ class PubSubTransport:
         jobs = refused or self._take_calmly(limit, timeout)
         if not jobs and self._failure is not None:
             raise self._failure
-        self._count(len(jobs))
         return jobs
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
-        try:
-            listeners = answer(self._server, outcome, self._config, self._server.client.publish)
-        finally:
-            self._count(-1)
-        if not listeners:
+        if not answer(self._server, outcome, self._config, self._server.client.publish):
             log.debug("%s: nobody listens to its answer", job.id)
 
     def give_back(self, job: Job) -> bool:
@@ -97,21 +91,18 @@ class PubSubTransport:
             for job in self._queue.take(len(self._queue), 0):
                 name, reply_to = address(job)
                 error = Overloaded("the worker is stopping; send this again")
-                self._count(1)
                 self.deliver(job, Outcome(error=error, id=name, reply_to=reply_to))
         self._server.close()
 
     def _take_calmly(self, limit: int, timeout: float) -> list[Job]:
-        """Waiting jobs; during a rush a single one, and only if none is under way."""
-        if self._under_way and (rest := self._rush.rest):
-            time.sleep(min(rest, timeout))
-            return []
+        """Waiting jobs. While messages rush in they are held back; after `timeout` seconds there is one anyway."""
         jobs = self._queue.take(1, timeout)
-        return jobs if self._rush.rest else jobs + self._queue.take(limit - 1, 0)
-
-    def _count(self, jobs: int) -> None:
-        with self._counting:
-            self._under_way += jobs
+        deadline = time.monotonic() + timeout
+        while jobs and (rest := self._rush.rest):
+            if time.monotonic() > deadline:
+                return jobs
+            time.sleep(rest)
+        return jobs + self._queue.take(limit - 1, 0)
 
     def _read(self) -> None:
         """The reader thread: stays subscribed, puts every message into the queue."""
@@ -137,14 +128,17 @@ class PubSubTransport:
 
     def _take_messages(self, listener: Listener) -> None:
         while not self._closed.is_set() and not self._stop.is_set():
-            body = listener.receive(max(self._config.redis_timeout, _LOOK_AROUND))
+            if not listener.arrives(max(self._config.redis_timeout, _LOOK_AROUND)):
+                continue
+            self._rush.begin()
+            body = listener.receive()
+            self._rush.note(len(body or b""))
             if body is not None:
                 self._take(body)
         for body in listener.leave():
             self._take(body)
 
     def _take(self, body: bytearray) -> None:
-        self._rush.note(len(body))
         job = Job(str(next(self._names)), body)
         if not self._queue.put(job):
             waiting = len(self._queue)
