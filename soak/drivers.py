@@ -103,8 +103,10 @@ class FolderDriver(Driver):
                 file.unlink(missing_ok=True)
         for path in (out / "failed").glob("*.error.json"):
             self.answers.failed(path.name.removesuffix(".error.json"), json.loads(path.read_bytes())["error"]["code"])
-        for path in (out / "failed").glob("[!.]*"):  # what begins with a dot is being written
             path.unlink()
+        for path in (out / "failed").glob("[!.]*"):  # what begins with a dot is being written
+            if not path.name.endswith(".error.json"):  # one that has come since is for the next time
+                path.unlink()
 
     def untouched(self) -> int:
         return len(list((self._folder / "in").glob("*.jpg")))
