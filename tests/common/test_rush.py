@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
+from redis.exceptions import ConnectionError
 from redis_process import SERVER
 from workplace import wait_until
 
 from segkit.config import RedisConfig
+from segkit.transports.redis_listener import Listener
 from segkit.transports.redis_pubsub import PubSubTransport
 from segkit.transports.rush import Rush
 
@@ -52,3 +55,23 @@ def test_jobs_are_held_back_while_messages_rush_in(server, client, monkeypatch):
     finally:
         transport.close()
     assert [bytes(job.body) for job in (first, *rest_of_them)] == [b"0", b"1", b"2"]
+
+
+@pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
+def test_a_message_that_breaks_off_is_no_endless_rush(server, client, monkeypatch):
+    stop = threading.Event()
+
+    def broken(listener):
+        stop.set()  # so that no later message ends the rush
+        raise ConnectionError("in the middle of a message")
+
+    monkeypatch.setattr(Listener, "receive", broken)
+    transport = PubSubTransport(RedisConfig(redis_port=server.port, redis_in="in", redis_out="out"), stop)
+    try:
+        wait_until(lambda: client.pubsub_numpat() > 0)
+        client.publish("in", b"0")
+        wait_until(stop.is_set)
+        time.sleep(0.05)
+        assert transport._rush.rest == 0
+    finally:
+        transport.close()

@@ -130,9 +130,12 @@ class PubSubTransport:
         while not self._closed.is_set() and not self._stop.is_set():
             if not listener.arrives(max(self._config.redis_timeout, _LOOK_AROUND)):
                 continue
+            body = None
             self._rush.begin()
-            body = listener.receive()
-            self._rush.note(len(body or b""))
+            try:
+                body = listener.receive()
+            finally:  # also of a message that breaks off
+                self._rush.note(len(body or b""))
             if body is not None:
                 self._take(body)
         for body in listener.leave():
