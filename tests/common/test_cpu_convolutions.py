@@ -9,6 +9,7 @@ from torch import nn
 
 from cpu_operators.packed_conv import PackedConv, supports
 from cpu_operators.winograd import WinogradConv, pays_off
+from tests.torch_threads import torch_threads
 
 SIZES = [(1, 1), (1, 3), (4, 4), (4, 5), (17, 22), (50, 67)]
 
@@ -20,10 +21,8 @@ def _seed():
 
 @pytest.fixture(params=[1, 2])
 def _threads(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(request.param):
+        yield
 
 
 def channels_last(*size):

@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from cpu_operators.threads import each
+from tests.torch_threads import torch_threads
 
 
 @pytest.fixture(params=[1, 3])
 def threads(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+    with torch_threads(request.param):
+        yield request.param
 
 
 def test_every_piece_is_done_with_one_thread_for_each(threads):

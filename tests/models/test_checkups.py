@@ -13,6 +13,7 @@ from segkit.doctor.known_network import TOLERANCES, agreement, formula_weights, 
 from segkit.errors import CheckpointError
 from segkit_mmdet import checkup as mmdet_checkup
 from segkit_mmdet.installation import missing
+from tests.torch_threads import torch_threads
 
 NEEDS_MMDET = pytest.mark.skipif(bool(missing()), reason="MMDetection is not installed: make mmdetection")
 
@@ -20,16 +21,14 @@ NEEDS_MMDET = pytest.mark.skipif(bool(missing()), reason="MMDetection is not ins
 @pytest.fixture
 def examined(capsys, monkeypatch, tmp_path):
     """Runs the command in this process, where kernels can be broken: exit code and findings by topic."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # more wait for each other on a busy machine
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     def run(*flags):
         code = command.main(["doctor", "--device", "cpu", "--json", *flags])
         return code, {entry["topic"]: entry for entry in json.loads(capsys.readouterr().out)}
 
-    yield run
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        yield run
     logging.disable(logging.NOTSET)  # the command turns logging off
 
 

@@ -17,6 +17,19 @@ Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from malloc.h of glibc
 
 
+def ready_device(device: str, precision: str) -> tuple[str, Precision]:
+    """The device and the precision that flags ask for, with this process made ready for inference there.
+
+    Raises:
+        DeviceError: the device or the precision is not usable.
+    """
+    chosen = select_device(device)
+    kind = select_precision(precision, chosen)
+    if chosen == "cpu":
+        keep_freed_memory()
+    return chosen, kind
+
+
 def select_device(name: str) -> str:
     """A device of torch that works here: the name itself, or for `auto` the first GPU, else the CPU.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from segkit.device import keep_freed_memory, select_device, select_precision
+from segkit.device import ready_device
 from segkit.errors import Internal, OutOfMemory
 from segkit.predictor import Found
 from segkit.types import Instance, Request
@@ -48,10 +48,7 @@ class MmdetPredictor:
             UnsafeCheckpoint: loading would run code from it, and --unsafe_load is not given.
             DeviceError: the device or the precision is not usable.
         """
-        device = select_device(config.device)
-        precision = select_precision(config.precision, device)
-        if device == "cpu":
-            keep_freed_memory()
+        device, precision = ready_device(config.device, config.precision)
         detector = load_detector(config)
         model = detector.model.to(device)
         paste_into_boxes(model)

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from segkit.checkpoints import load_state_dict
 from segkit.errors import CheckpointError
+from segkit_sam.preprocessing import MEAN, STD
 
 # The published models by width and depth of their image encoder.
 _TYPES = {(1280, 32): "vit_h", (1024, 24): "vit_l", (768, 12): "vit_b"}
-_PIXEL_MEAN, _PIXEL_STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 _HEADS_OF_DECODER = 8
 
 
@@ -150,8 +150,8 @@ def load_sam(path: Path, model_type: str | None = None, *, unsafe: bool = False)
                 "complete or not of Segment Anything"
             )
     sam.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
-    sam.pixel_mean = torch.tensor(_PIXEL_MEAN).view(-1, 1, 1)
-    sam.pixel_std = torch.tensor(_PIXEL_STD).view(-1, 1, 1)
+    sam.pixel_mean = torch.tensor(MEAN).view(-1, 1, 1)
+    sam.pixel_std = torch.tensor(STD).view(-1, 1, 1)
     return sam.requires_grad_(False), architecture.model_type
 
 

@@ -6,6 +6,7 @@ not multiplied with anything, and on CPUs linear layers run on prepacked weights
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -137,6 +138,4 @@ def each_rows(work: Callable[[slice], None], tokens: Tensor) -> None:
 
 def _frozen(module: nn.Module, **place: Any) -> nn.Module:
     """A copy of a module that is not trained."""
-    import copy
-
     return copy.deepcopy(module).requires_grad_(False).to(**place)

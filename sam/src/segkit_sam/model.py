@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from segment_anything.modeling import Sam
 
-from segkit.device import keep_freed_memory, select_device, select_precision
+from segkit.device import ready_device
 from segkit.errors import DeviceError
 from segkit_sam.checkpoint import fingerprint, load_sam
 from segkit_sam.embedder import Embedder
@@ -50,10 +50,7 @@ def load_model(config: EncoderConfig) -> ReadyModel:
         UnsafeCheckpoint: loading would run code from it, and --unsafe_load is not given.
         DeviceError: the device or the precision is not usable, or --compile does not work here.
     """
-    device = select_device(config.device)
-    precision = select_precision(config.precision, device)
-    if device == "cpu":
-        keep_freed_memory()
+    device, precision = ready_device(config.device, config.precision)
     sam, model_type = load_sam(Path(config.model), config.model_type, unsafe=config.unsafe_load)
     segmenter = {"type": "sam", "model_type": model_type, "model_file": Path(config.model).name}
     identity = precision if config.embedding_cache is None else f"{precision} {fingerprint(sam.image_encoder)}"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 # Part of the key of every cached embedding: a change here makes old ones useless.
 VERSION = "pillow bilinear, longest side, imagenet mean and deviation, zeros to the right and below"
-_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 def input_size(height: int, width: int, side: int) -> tuple[int, int]:
@@ -28,5 +28,5 @@ def network_input(image: NDArray[np.uint8], side: int) -> Tensor:
     values = torch.zeros(3, side, side)
     part = values[:, :height, :width]
     part.copy_(torch.from_numpy(np.array(resized)).permute(2, 0, 1))
-    part.sub_(torch.tensor(_MEAN).view(3, 1, 1)).div_(torch.tensor(_STD).view(3, 1, 1))
+    part.sub_(torch.tensor(MEAN).view(3, 1, 1)).div_(torch.tensor(STD).view(3, 1, 1))
     return values

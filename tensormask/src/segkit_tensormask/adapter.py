@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from segkit.device import keep_freed_memory, select_device, select_precision
+from segkit.device import ready_device
 from segkit.errors import CheckpointError, ConfigError, OutOfMemory, UnsafeCheckpoint
 from segkit.predictor import Found
 from segkit.types import Instance, Request
@@ -60,10 +60,7 @@ class TensorMaskPredictor:
             UnsafeCheckpoint: loading it would run code from it.
             DeviceError: the device or the precision is not usable.
         """
-        device = select_device(config.device)
-        precision = select_precision(config.precision, device)
-        if device == "cpu":
-            keep_freed_memory()
+        device, precision = ready_device(config.device, config.precision)
         try:
             model = TensorMask.from_files(config.config, config.model)
         except TensorMaskConfigError as error:

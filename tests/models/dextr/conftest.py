@@ -8,21 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from dextr.model import DextrModel
+from tests.torch_threads import torch_threads
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "dextr"
 
 
 @pytest.fixture(scope="package", autouse=True)
 def _one_thread():
-    """Threads that wait for each other on a busy machine take longer than one alone."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(1):
+        yield
 
 
 class Original:

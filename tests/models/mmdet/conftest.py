@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 
 from segkit_mmdet.installation import import_mmdet, missing
 from tests.models.mmdet.shapes import NAMES, write_coco
+from tests.torch_threads import torch_threads
 
 README = Path(__file__).parents[3] / "mmdetection" / "README.md"
 BIN = Path(sys.executable).parent
@@ -24,11 +24,8 @@ TRAINING, HELD_OUT = range(24), range(24, 30)
 
 @pytest.fixture(scope="package", autouse=True)
 def _one_thread():
-    """Threads that wait for each other on a busy machine take longer than one alone."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(1):
+        yield
 
 
 @dataclass

@@ -7,14 +7,13 @@ import torch
 
 from segkit_sam.encoder import ImageEncoder
 from tests.models.sam.models import random_sam
+from tests.torch_threads import torch_threads
 
 
 @pytest.fixture(params=[1, 3])
 def threads(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+    with torch_threads(request.param):
+        yield request.param
 
 
 def test_an_encoder_gives_the_same_with_any_number_of_threads(threads):
