@@ -40,7 +40,8 @@ def main() -> None:
     imported = [line for line in requirements if not line.startswith("#")]
     needed = without(resolve("./common[http]", "./mmdetection", *imported), shared)
     write("mmdetection", {**needed, **resolve(*variable("others"), flags=["--no-deps"])})
-    write("openmmlab", resolve(*variable("built"), *variable("build_tools"), flags=["--no-deps"]))
+    sources = resolve(*variable("built"), flags=["--no-deps"])
+    write("openmmlab", {**sources, **resolve(*variable("build_tools"))})
     cuda = re.search(r"cuda-toolkit==(\S+)", torch["cuda-toolkit"])
     assert cuda is not None
     compiler = resolve(f"cuda-toolkit[nvcc,crt,nvvm,cccl]=={cuda[1]}")

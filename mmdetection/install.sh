@@ -37,7 +37,7 @@ if ! ls "$wheels"/onedl_mmcv-*.whl >/dev/null 2>&1; then
   echo "building mmcv's operators ($kind), this takes a while the first time ..."
   tools=$(mktemp -d)
   trap 'rm -rf "$tools"' EXIT
-  pip install -q --target "$tools" $build_tools
+  pip install -q -c "$here/../constraints.txt" --target "$tools" $build_tools
   if [ $kind = cuda ]; then export FORCE_CUDA=1; else export FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=; fi
   # CFLAGS takes the place of Python's own flags: without -O3 here the operators would be several times slower.
   export MMCV_WITH_OPS=1 MAX_JOBS="${MAX_JOBS:-$(nproc)}" CFLAGS="-O3 -DNDEBUG -g0"
