@@ -146,7 +146,7 @@ def test_a_connection_that_is_cut_is_made_again(server, client):
         client.publish("requests", message(id="after"))
         assert [answer["id"] for answer in again.answers(1)] == ["after"]
         again.close()
-        end(worker)
+        assert "until it is back is lost" in end(worker)
 
 
 def test_gives_up_when_told_to(server):

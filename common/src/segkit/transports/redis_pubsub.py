@@ -28,6 +28,10 @@ from segkit.wire.request import address
 log = logging.getLogger(__name__)
 
 _LOOK_AROUND = 0.2  # seconds after which the reader looks whether it should stop
+_CUT_OFF = (
+    "the subscription broke, and what is published until it is back is lost; --redis_mode stream loses nothing, "
+    "and a server that cuts off its readers needs a higher client-output-buffer-limit pubsub"
+)
 
 
 class PubSubTransport:
@@ -117,6 +121,8 @@ class PubSubTransport:
                 self._failure = self._server.refusal(error)
                 return
             except PASSING as error:
+                if listener is not None:
+                    log.warning("%s: %s", self._config.server_name, _CUT_OFF)
                 try:
                     backoff.failed(error)
                 except TransportError as failure:
