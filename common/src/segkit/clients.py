@@ -110,11 +110,9 @@ def _connect(args: argparse.Namespace) -> RedisServer:
 
 
 def _send(sender: Sender, args: argparse.Namespace) -> int:
-    import base64
+    from segkit.wire import base64text, jsontext
 
-    from segkit.wire import jsontext
-
-    message = {"image": base64.b64encode(_read(args.image, "--image")).decode("ascii"), **sender.read_prompt(args)}
+    message = {"image": base64text.encode(_read(args.image, "--image")), **sender.read_prompt(args)}
     for key, target in (("label", message.get("prompt", message)), ("id", message), ("reply_to", message)):
         if getattr(args, key) is not None:
             target[key] = getattr(args, key)
@@ -194,11 +192,9 @@ def _save(text: bytes, args: argparse.Namespace) -> bool:
 
 def _files(text: bytes, name: str, image_file: Path | None) -> dict[str, bytes]:
     """The contents of the files for an answer, by what follows the prefix in their names."""
-    import base64
-
     from segkit.config import InputConfig
     from segkit.overlay import encode_overlay
-    from segkit.wire import jsontext
+    from segkit.wire import base64text, jsontext
     from segkit.wire.image import decode_image
     from segkit.wire.opex import encode_opex
     from segkit.wire.reply import decode_reply
@@ -212,7 +208,7 @@ def _files(text: bytes, name: str, image_file: Path | None) -> dict[str, bytes]:
         return {".json": text}
     image = None if image_file is None else decode_image(_read(image_file, "--overlay"), InputConfig())[0]
     prediction = decode_reply(text, name, image)
-    parts = {".png": base64.b64decode(answer["mask"]), ".json": encode_opex(prediction)}
+    parts = {".png": base64text.decode(answer["mask"]), ".json": encode_opex(prediction)}
     return parts if image is None else {**parts, "-overlay.png": encode_overlay(prediction)}
 
 

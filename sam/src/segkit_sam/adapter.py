@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 from segkit.errors import RequestError
 from segkit.predictor import Found
 from segkit.types import Instance, Instances, Prompt, Request
+from segkit.wire import base64text
 from segkit_sam.automatic import Everything
 from segkit_sam.decoder import Decoder
 from segkit_sam.embedder import Embedding
@@ -71,4 +71,4 @@ def _instance(mask: Mask, prompt: Prompt) -> Instance:
 
 def _as_text(logits: Tensor) -> str:
     """(S, S) logits as the base64 text that a prompt takes as its `mask_input`."""
-    return base64.b64encode(logits.cpu().numpy().astype("<f4").tobytes()).decode("ascii")
+    return base64text.encode(logits.cpu().numpy().astype("<f4").tobytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import orjson
 
 from segkit.errors import BadJson
@@ -26,7 +27,7 @@ def read_object(text: bytes | bytearray, what: str) -> dict[str, Any]:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         value = _read_leniently(text, what)
-    if text.count(b"[") + text.count(b"{") > _DEEPEST and _is_deep(value):
+    if _brackets(text) > _DEEPEST and _is_deep(value):
         raise BadJson(f"{what}: {_TOO_DEEP}")
     if not isinstance(value, dict):
         raise BadJson(f"{what}: JSON of type {_TYPES[type(value)]}; expected an object in curly braces")
@@ -50,6 +51,11 @@ def write(value: Any) -> bytes:
 _DEEPEST = 200
 _TOO_DEEP = f"nested too deeply; expected a JSON object of at most {_DEEPEST} levels"
 _TYPES = {list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
+
+
+def _brackets(text: bytes | bytearray) -> int:
+    characters = np.frombuffer(text, np.uint8)
+    return int(np.count_nonzero(characters == ord("[")) + np.count_nonzero(characters == ord("{")))
 
 
 def _is_deep(value: Any) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import BadPrompt
 from segkit.types import Floats, Prompt
+from segkit.wire import base64text
 
 # Beyond this, float32 cannot tell neighbouring pixels apart.
 LARGEST_COORDINATE = float(2**24)
@@ -106,8 +105,8 @@ def _mask_input(value: Any, path: str) -> NDArray[np.float32]:
     if not isinstance(value, str):
         raise BadPrompt(path, _shown(value), expected)
     try:
-        data = base64.b64decode(value)
-    except (binascii.Error, ValueError) as error:
+        data = base64text.decode(value)
+    except ValueError as error:
         raise BadPrompt(path, f"not base64: {error}", expected) from None
     side = math.isqrt(len(data) // 4)
     if not data or side * side * 4 != len(data):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from segkit.errors import BadImage, BadJson, ImageTooLarge, RequestError
 from segkit.geometry import fill
 from segkit.types import Bytes, Instance, Points, Prediction, Region, Request
-from segkit.wire import jsontext
+from segkit.wire import base64text, jsontext
 from segkit.wire.image import decode_mask, encode_mask
 from segkit.wire.prompt import parse_prompt
 
@@ -30,7 +29,7 @@ def encode_reply(prediction: Prediction) -> bytes:
         {"object": index, "holes": region.holes} if region.holes else {"object": index} for index, region in regions
     ]
     reply: dict[str, Any] = {
-        "mask": base64.b64encode(encode_mask(prediction.mask)).decode("ascii"),
+        "mask": base64text.encode(encode_mask(prediction.mask)),
         "contours": [region.outer for _, region in regions],
         "meta": {**prediction.meta, "contours": details},
     }
@@ -60,7 +59,7 @@ def decode_reply(text: bytes, name: str, image: Bytes | None = None) -> Predicti
     """
     reply = jsontext.read_object(text, "reply")
     try:
-        mask, meta = decode_mask(base64.b64decode(reply["mask"])), dict(reply.get("meta", {}))
+        mask, meta = decode_mask(base64text.decode(reply["mask"])), dict(reply.get("meta", {}))
         parts = _regions(reply["contours"], meta, mask.shape)
     except (BadImage, ImageTooLarge) as error:
         raise BadJson(f"reply: {error.message}") from None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
 from segkit.config import InputConfig
 from segkit.errors import BadImage, BadJson
 from segkit.types import Job, Request
-from segkit.wire import jsontext
+from segkit.wire import base64text, jsontext
 from segkit.wire.image import check_size, decode_image
 from segkit.wire.prompt import parse_prompt
 
@@ -84,6 +82,6 @@ def _image_bytes(message: dict[str, Any], config: InputConfig) -> bytes:
         raise BadJson('message: "image" is missing or not a string; expected an image file in base64')
     check_size(len(text) * 3 // 4, config)
     try:
-        return base64.b64decode(text)
-    except (binascii.Error, ValueError) as error:
+        return base64text.decode(text)
+    except ValueError as error:
         raise BadImage(f"image: not base64: {error}; expected an image file in base64") from None
