@@ -56,6 +56,13 @@ def test_every_section_with_claims_names_tests():
             assert "`tests/" in claim or "`make " in claim, claim
 
 
+@pytest.mark.parametrize("package", PACKAGES[1:])
+def test_no_torch_that_weights_can_harm(package):
+    least = re.search(r'^    "torch>=2\.(\d+)"', (ROOT / package / "pyproject.toml").read_text(), flags=re.MULTILINE)
+    assert least is not None
+    assert int(least[1]) >= 10
+
+
 def test_compose_gives_workers_no_rights():
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     workers = {name: service for name, service in services.items() if name != "redis"}
