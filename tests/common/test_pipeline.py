@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -12,6 +13,7 @@ from samples import PROMPT, encoded, picture
 
 from segkit.config import InputConfig, ShapeConfig
 from segkit.errors import BadImage
+from segkit.overlay import draw_overlay
 from segkit.pipeline import Pipeline
 from segkit.types import Instances, Job
 from segkit.wire.image import encode_mask
@@ -54,6 +56,28 @@ def test_facts_about_the_whole_image_go_into_meta():
     (outcome,) = pipeline(Knowing()).run([Job("a", encoded(), PROMPT)])
     assert json.loads(outcome.parts["reply"])["meta"]["cache"] == "hit"
     assert json.loads(outcome.parts["opex"])["meta"]["cache"] == "hit"
+
+
+def stacked(*labels, best_first):
+    """Mask and overlay of the same object found several times, with these labels."""
+
+    class Repeating(Bright):
+        def predict(self, requests):
+            found = [instance for (instance,) in super().predict(requests)]
+            return [Instances([replace(one, label=n) for n in labels], best_first=best_first) for one in found]
+
+    predictions = []
+    both = Pipeline(predictor=Repeating(), decoder=decode_pair, encoder=lambda p: predictions.append(p) or {"": b""})
+    assert both.run([Job("a", encoded(), PROMPT)])[0].error is None
+    return predictions[0].mask, draw_overlay(predictions[0])
+
+
+def test_what_lies_on_top():
+    mask, overlay = stacked(1, 2, best_first=True)
+    assert set(np.unique(mask)) == {0, 1}
+    assert set(np.unique(stacked(1, 2, best_first=False)[0])) == {0, 2}
+    np.testing.assert_array_equal(overlay, stacked(2, 1, best_first=False)[1])
+    assert (overlay != stacked(1, 2, best_first=False)[1]).any()
 
 
 def test_what_fails_in_a_batch_fails_alone():

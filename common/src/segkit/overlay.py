@@ -19,7 +19,8 @@ def draw_overlay(prediction: Prediction) -> Bytes:
     """The image, (H, W, 3) uint8 RGB, with every mask tinted and outlined in its colour and the prompts marked."""
     canvas = prediction.request.image.copy()
     width = max(1, round(max(canvas.shape[:2]) / 400))
-    for instance, regions in zip(prediction.instances, prediction.regions, strict=True):
+    layers = list(zip(prediction.instances, prediction.regions, strict=True))
+    for instance, regions in reversed(layers) if prediction.best_first else layers:
         colour = _colour(instance.label)
         _tint(canvas, instance, colour)
         _outline(canvas, regions, colour, width)

@@ -123,9 +123,10 @@ class Pipeline:
                 trace(instance.mask, instance.offset, self.shape_config.simplify) if instance.mask is not None else ()
                 for instance in instances
             )
-            mask = compose(instances, request.size)
-        facts = found.meta if isinstance(found, Instances) else {}
-        return Prediction(request, instances, regions, mask, {**self._meta(item, request, instances), **facts})
+            together = found if isinstance(found, Instances) else Instances(found)
+            mask = compose(instances[::-1] if together.best_first else instances, request.size)
+        meta = {**self._meta(item, request, instances), **together.meta}
+        return Prediction(request, instances, regions, mask, meta, together.best_first)
 
     def _without_specks(self, instance: Instance) -> Instance:
         if instance.mask is None or self.shape_config.min_area <= 1:

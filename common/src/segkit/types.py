@@ -121,15 +121,19 @@ class Instance:
 
 
 class Instances(list[Instance]):
-    """What a model found in an image, for models that have something to say about the image as a whole.
+    """What a model found in an image, for models that have something to say about all of it.
 
     Attributes:
         meta: facts for the `meta` of the answer, JSON values by name.
+        best_first: where two overlap, the earlier one lies on top, instead of the later one.
     """
 
-    def __init__(self, instances: Iterable[Instance], meta: Mapping[str, Any]) -> None:
+    def __init__(
+        self, instances: Iterable[Instance], meta: Mapping[str, Any] | None = None, *, best_first: bool = False
+    ) -> None:
         super().__init__(instances)
-        self.meta = meta
+        self.meta = meta or {}
+        self.best_first = best_first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,8 +157,10 @@ class Prediction:
         request: what was asked.
         instances: what the model found.
         regions: for each instance its connected parts, in the image's coordinates.
-        mask: (H, W) uint8 of palette indices, 0 for background; of two objects on one pixel the later one shows.
+        mask: (H, W) uint8 of palette indices, 0 for background; of two objects on one pixel the later one shows, or
+            the earlier one if the best come first.
         meta: `segmenter`, `prompt`, `image`, `objects`, `timing_ms` and what else the reply tells.
+        best_first: whether earlier instances lie on top of later ones.
     """
 
     request: Request
@@ -162,6 +168,7 @@ class Prediction:
     regions: tuple[tuple[Region, ...], ...]
     mask: Bytes
     meta: Mapping[str, Any]
+    best_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ import torch
 from segkit.device import ready_device
 from segkit.errors import Internal, OutOfMemory
 from segkit.predictor import Found
-from segkit.types import Instance, Request
+from segkit.types import Instance, Instances, Request
 from segkit_mmdet.detector import Detector, load_detector
 from segkit_mmdet.masks import binary_parts, every_nth, paste_into_boxes
 from segkit_mmdet.operators import MISSING, missing_operator
@@ -72,7 +72,7 @@ class MmdetPredictor:
         found: dict[int, Found] = {}
         for indices in groups.values():
             for index, sample in zip(indices, self._run([prepared[i] for i in indices]), strict=True):
-                found[index] = list(self._instances(sample))
+                found[index] = Instances(self._instances(sample), best_first=True)
         return [found[index] for index in range(len(requests))]
 
     def _run(self, batch: Sequence[Mapping[str, Any]]) -> Sequence[Any]:

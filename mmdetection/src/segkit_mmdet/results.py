@@ -9,7 +9,7 @@ from functools import partial
 
 from segkit.config import InputConfig
 from segkit.formats import FolderFormat, MessageFormat
-from segkit.geometry import compose, min_area_rectangle
+from segkit.geometry import min_area_rectangle
 from segkit.overlay import encode_overlay
 from segkit.types import Job, Prediction, Region, Request
 from segkit.wire.image import encode_mask
@@ -50,8 +50,8 @@ def opex(prediction: Prediction, config: MmdetConfig, timestamp: str | None = No
 def _encode_files(prediction: Prediction, *, config: MmdetFolderConfig, overlay: bool) -> Mapping[str, bytes]:
     csv = config.prediction_format == "csv"
     parts = {"result": encode_rois(prediction, config) if csv else opex(prediction, config)}
-    if config.prediction_mask:  # the best come first, and are to lie on top
-        parts["mask"] = encode_mask(compose(prediction.instances[::-1], prediction.request.size))
+    if config.prediction_mask:
+        parts["mask"] = encode_mask(prediction.mask)
     if overlay:
         parts["overlay"] = encode_overlay(prediction)
     return parts

@@ -12,7 +12,7 @@ import torch
 from segkit.device import ready_device
 from segkit.errors import CheckpointError, ConfigError, OutOfMemory, UnsafeCheckpoint
 from segkit.predictor import Found
-from segkit.types import Instance, Request
+from segkit.types import Instance, Instances, Request
 from segkit_tensormask.class_names import class_names
 from segkit_tensormask.options import TensorMaskConfig
 from tensormask.errors import CheckpointError as TensorMaskCheckpointError
@@ -93,9 +93,9 @@ class TensorMaskPredictor:
             self._model, self.segmenter, self._names, self._threshold, self._batch_size, resize=False
         )
 
-    def _instances(self, result: Result) -> list[Instance]:
+    def _instances(self, result: Result) -> Instances:
         patches = result.patches or (None,) * len(result.scores)
-        return [
+        instances = [
             Instance(
                 None if patch is None else patch.mask,
                 (0, 0) if patch is None else patch.offset,
@@ -109,3 +109,4 @@ class TensorMaskPredictor:
                 zip(patches, result.boxes, result.scores, result.classes, strict=True), start=1
             )
         ]
+        return Instances(instances, best_first=True)

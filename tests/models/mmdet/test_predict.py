@@ -127,6 +127,8 @@ def test_scores_names_and_nothing_found(trained, predictor, monkeypatch):
     (found,) = predictor.predict(requests(image))
     assert {i.name for i in found} <= set(NAMES)
     assert all(i.label == NAMES.index(i.name) + 1 for i in found)
+    assert found.best_first
+    assert [i.score for i in found] == sorted((i.score for i in found), reverse=True)
     (strict,) = load(trained.checkpoint, trained.config, score=0.5).predict(requests(image))
     assert [i.score for i in strict] == [i.score for i in found if i.score >= 0.5]
     assert load(trained.checkpoint, trained.config, score=1.0).predict(requests(image)) == [[]]

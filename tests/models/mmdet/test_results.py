@@ -129,19 +129,6 @@ def test_files_and_their_names():
     assert MmdetFolderConfig(**FILES, prediction_suffix="-x.opex").suffix == "-x.opex"
 
 
-def test_in_the_mask_the_best_lies_on_top():
-    form = results.folder_format(MmdetFolderConfig(**FILES, prediction_mask=True), overlay=False)
-    parts = form.encoder(predicted(instance(two_parts(), label=4), instance(two_parts(), label=7)))
-    mask = form_mask(parts["mask"])
-    assert set(np.unique(mask)) == {0, 5}
-
-
-def form_mask(data):
-    from PIL import Image
-
-    return np.array(Image.open(io.BytesIO(data)))
-
-
 def test_a_message_is_called_by_the_time_at_which_the_work_started():
     from samples import encoded
 
