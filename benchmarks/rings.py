@@ -17,7 +17,7 @@ import numpy as np
 from skimage.measure import find_contours
 
 from benchmarks.harness import Row, alternate, iou
-from segkit.device import keep_freed_memory
+from cpu_operators.memory import keep_freed_memory
 from segkit.geometry import fill, trace
 from segkit.wire import jsontext
 

@@ -1,14 +1,10 @@
-"""Where a model runs, and how its process keeps memory."""
-
-import subprocess
-import sys
-from pathlib import Path
+"""Where a model runs."""
 
 import pytest
 import torch
 
 from segkit.config import PRECISIONS
-from segkit.device import keep_freed_memory, select_device, select_precision
+from segkit.device import select_device, select_precision
 from segkit.errors import DeviceError
 
 
@@ -68,34 +64,3 @@ def test_auto_is_fp32_where_nothing_is_known_about_the_cpu(tmp_path, monkeypatch
 
 def test_precision_of_this_machine_is_one_of_the_list():
     assert select_precision("auto", "cpu") in PRECISIONS
-
-
-PAGE_FAULTS = """
-import resource, sys
-from segkit.device import keep_freed_memory
-import numpy as np
-if sys.argv[1] == "keep":
-    assert keep_freed_memory()
-np.ones(20_000_000, np.uint8)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
-    np.ones(20_000_000, np.uint8)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="an option of glibc")
-def test_freed_memory_is_used_again():
-    def faults(choice):
-        command = [sys.executable, "-c", PAGE_FAULTS, choice]
-        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-    assert faults("keep") * 10 < faults("return")
-
-
-def test_other_allocators_are_left_alone(monkeypatch):
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert keep_freed_memory() is False
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr("segkit.device.ctypes.CDLL", lambda _: Path())  # a library without mallopt
-    assert keep_freed_memory() is False

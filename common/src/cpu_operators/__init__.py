@@ -1,1 +1,1 @@
-"""Operators for inference on CPUs, in plain PyTorch: the model libraries share them; they know no model."""
+"""What makes inference on CPUs fast, whatever the model: operators in plain PyTorch, threads, memory."""

@@ -65,8 +65,10 @@ class Settings:
 
     def pipeline(self, model: Model, **steps: Any) -> Pipeline:
         """The pipeline around the loaded model, with the steps that depend on the transport."""
+        from cpu_operators.memory import keep_freed_memory
         from segkit.pipeline import Pipeline
 
+        keep_freed_memory()
         return Pipeline(predictor=model.load(self.model), input_config=self.input, shape_config=self.shape, **steps)
 
 

@@ -1,33 +1,23 @@
-"""Where a model runs and in which precision; how the process keeps its memory. torch is imported when it is needed."""
+"""Where a model runs and in which precision. torch is imported when it is needed."""
 
 from __future__ import annotations
 
-import ctypes
-import logging
-import sys
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
 from segkit.errors import DeviceError
 
-log = logging.getLogger(__name__)
-
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from malloc.h of glibc
 
-
-def ready_device(device: str, precision: str) -> tuple[str, Precision]:
-    """The device and the precision that flags ask for, with this process made ready for inference there.
+def select_both(device: str, precision: str) -> tuple[str, Precision]:
+    """The device and the precision that flags ask for.
 
     Raises:
         DeviceError: the device or the precision is not usable.
     """
     chosen = select_device(device)
-    kind = select_precision(precision, chosen)
-    if chosen == "cpu":
-        keep_freed_memory()
-    return chosen, kind
+    return chosen, select_precision(precision, chosen)
 
 
 def select_device(name: str) -> str:
@@ -61,20 +51,6 @@ def select_precision(name: str, device: str) -> Precision:
     if name not in get_args(Precision):
         raise DeviceError(f"--precision {name}: unknown; expected auto, {', '.join(get_args(Precision))}")
     return cast("Precision", name)
-
-
-def keep_freed_memory() -> bool:
-    """Lets this process keep memory that it frees, instead of asking the kernel for the same pages at every step.
-
-    A network allocates and frees hundreds of megabytes for each image; returning them costs more time than many of its
-    layers. This sets two options of glibc's allocator; with other allocators it does nothing and returns False.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
-    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
 def _has_bf16(device: str) -> bool:

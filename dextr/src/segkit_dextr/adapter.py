@@ -16,7 +16,7 @@ from dextr.errors import CheckpointError as DextrCheckpointError
 from dextr.errors import DextrError, UnsafeCheckpointError
 from dextr.model import DextrModel
 from dextr.paste import Patch
-from segkit.device import ready_device
+from segkit.device import select_both
 from segkit.errors import CheckpointError, OutOfMemory, RequestError, UnsafeCheckpoint, UnsupportedPrompt
 from segkit.geometry import extreme_values
 from segkit.predictor import Found
@@ -50,7 +50,7 @@ class DextrPredictor:
             UnsafeCheckpoint: loading would run code from it, and --unsafe_load is not given.
             DeviceError: the device or the precision is not usable.
         """
-        device, precision = ready_device(config.device, config.precision)
+        device, precision = select_both(config.device, config.precision)
         model, segmenter = _load_model(config)
         log.info("%s on %s, %s", segmenter.get("model_file") or segmenter["model_type"], device, precision)
         ready = model.prepare(device, precision, compile=config.compile)

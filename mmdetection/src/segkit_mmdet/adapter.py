@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from segkit.device import ready_device
+from segkit.device import select_both
 from segkit.errors import Internal, OutOfMemory
 from segkit.predictor import Found
 from segkit.types import Instance, Instances, Request
@@ -48,7 +48,7 @@ class MmdetPredictor:
             UnsafeCheckpoint: loading would run code from it, and --unsafe_load is not given.
             DeviceError: the device or the precision is not usable.
         """
-        device, precision = ready_device(config.device, config.precision)
+        device, precision = select_both(config.device, config.precision)
         detector = load_detector(config)
         model = detector.model.to(device)
         paste_into_boxes(model)

@@ -64,12 +64,14 @@ def _embed(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
+    from cpu_operators.memory import keep_freed_memory
     from segkit import log as logs
     from segkit.shutdown import Shutdown
     from segkit.transports.arrivals import IMAGE_SUFFIXES
     from segkit_sam.model import load_model
 
     logs.set_up(messages)
+    keep_freed_memory()
     paths = sorted(path for path in own.image_dir.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     with Shutdown() as stop:
         embedder = load_model(own).embedder

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from segment_anything.modeling import Sam
 
-from segkit.device import ready_device
+from segkit.device import select_both
 from segkit.errors import DeviceError
 from segkit_sam.checkpoint import fingerprint, load_sam
 from segkit_sam.embedder import Embedder
@@ -50,7 +50,7 @@ def load_model(config: EncoderConfig) -> ReadyModel:
         UnsafeCheckpoint: loading would run code from it, and --unsafe_load is not given.
         DeviceError: the device or the precision is not usable, or --compile does not work here.
     """
-    device, precision = ready_device(config.device, config.precision)
+    device, precision = select_both(config.device, config.precision)
     sam, model_type = load_sam(Path(config.model), config.model_type, unsafe=config.unsafe_load)
     segmenter = {"type": "sam", "model_type": model_type, "model_file": Path(config.model).name}
     identity = precision if config.embedding_cache is None else f"{precision} {fingerprint(sam.image_encoder)}"

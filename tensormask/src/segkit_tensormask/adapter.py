@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from segkit.device import ready_device
+from segkit.device import select_both
 from segkit.errors import CheckpointError, ConfigError, OutOfMemory, UnsafeCheckpoint
 from segkit.predictor import Found
 from segkit.types import Instance, Instances, Request
@@ -60,7 +60,7 @@ class TensorMaskPredictor:
             UnsafeCheckpoint: loading it would run code from it.
             DeviceError: the device or the precision is not usable.
         """
-        device, precision = ready_device(config.device, config.precision)
+        device, precision = select_both(config.device, config.precision)
         try:
             model = TensorMask.from_files(config.config, config.model)
         except TensorMaskConfigError as error:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from cpu_operators.memory import keep_freed_memory
 from segkit.checkpoints import cache_folder
-from segkit.device import keep_freed_memory, select_device, select_precision
+from segkit.device import select_device, select_precision
 from segkit.doctor.finding import Finding
 
 _LIBRARIES = (
