@@ -99,7 +99,7 @@ def _load_model(config: DextrConfig) -> tuple[DextrModel, dict[str, Any]]:
             "where it comes from, --unsafe_load loads it all the same"
         ) from None
     except DextrCheckpointError as error:
-        raise CheckpointError(f"--model {error}") from None
+        raise CheckpointError(f"--model: {error}") from None
     except DextrError as error:
         raise CheckpointError(str(error)) from None
 

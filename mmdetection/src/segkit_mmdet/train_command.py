@@ -5,39 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from segkit import cli, options
+from segkit_mmdet.train_config import TrainConfig
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """What the flags of `mmdet_train` say; see its help."""
-
-    config: Path
-    work_dir: Path | None = None
-    cfg_options: tuple[str, ...] = ()
-    resume: str | None = None
-    amp: bool = False
-    auto_scale_lr: bool = False
-    launcher: str = "none"
-    unsafe_load: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and trains. Returns the exit code."""
     parser = options.new_parser("mmdet_train", "Trains a model of MMDetection.")
     parser.add_argument("config", metavar="CONFIG", type=Path, help="config of the model, its data and its schedule")
-    _add(
-        parser,
-        "work-dir",
-        "for logs and checkpoints (default: work_dir of the config, else work_dirs/CONFIG)",
-        "DIR",
-        Path,
-    )
+    parser.add_argument(
+        "--work-dir", "--work_dir", metavar="DIR", type=Path,
+        help="for logs and checkpoints (default: work_dir of the config, else work_dirs/CONFIG)",
+    )  # fmt: skip
     parser.add_argument(
         "--cfg-options", "--cfg_options", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
         help="settings of the config to change, for example train_dataloader.batch_size=1; lists as [1,2]",
@@ -60,10 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         "that you trust",
     )  # fmt: skip
     return cli.run(parser, _train, argv)
-
-
-def _add(parser: argparse.ArgumentParser, name: str, text: str, metavar: str, kind: type) -> None:
-    parser.add_argument(f"--{name}", f"--{name.replace('-', '_')}", metavar=metavar, type=kind, help=text)
 
 
 def _train(args: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from segkit.errors import ConfigError, DeviceError, UnsafeCheckpoint
 from segkit_mmdet.class_names import from_environment
 from segkit_mmdet.configs import find_config, merge_options, read_config
 from segkit_mmdet.operators import MISSING, missing_operator
-from segkit_mmdet.train_command import TrainConfig
+from segkit_mmdet.train_config import TrainConfig
 from segkit_mmdet.training_data import check_classes, name_classes
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from segkit.errors import CheckpointError, ConfigError
 from segkit_mmdet import train_command
-from segkit_mmdet.train_command import TrainConfig
+from segkit_mmdet.train_config import TrainConfig
 from tests.models.mmdet.conftest import NEEDS_MMDET
 from tests.models.mmdet.shapes import write_coco
 
