@@ -43,13 +43,13 @@ def main() -> int:
 
 
 def soak(drivers: dict[str, Driver], seconds: float) -> dict[str, list[Usage]]:
-    """Keeps all drivers busy; what their workers used, once a second."""
+    """Keeps all drivers busy, until a worker ends, which none should; what their workers used, once a second."""
     wait_until_ready(drivers.values())
     streams = {name: requests(f"{name}-", seed) for seed, name in enumerate(drivers)}
     seen: dict[str, list[Usage]] = {name: [] for name in drivers}
     end = time.monotonic() + seconds
     look = time.monotonic()
-    while time.monotonic() < end:
+    while time.monotonic() < end and all(driver.alive for driver in drivers.values()):
         for name, driver in drivers.items():
             for request in itertools.islice(streams[name], max(0, OUTSTANDING - driver.answers.outstanding)):
                 driver.send(request)
@@ -60,7 +60,7 @@ def soak(drivers: dict[str, Driver], seconds: float) -> dict[str, list[Usage]]:
                 seen[name].append(usage(driver.worker.pid))
         time.sleep(0.005)
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and any(driver.answers.outstanding for driver in drivers.values()):
+    while time.monotonic() < end and any(d.alive and d.answers.outstanding for d in drivers.values()):
         for driver in drivers.values():
             driver.collect()
         time.sleep(0.05)
@@ -72,7 +72,7 @@ def wait_until_ready(drivers: Iterable[Driver], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     for driver in drivers:
         while not driver.ready():
-            if time.monotonic() > end or driver.worker.poll() is not None:
+            if time.monotonic() > end or not driver.alive:
                 raise SystemExit(f"a worker does not start: {driver.said}")
             time.sleep(0.1)
 
@@ -90,11 +90,10 @@ def report(name: str, driver: Driver, seen: Sequence[Usage]) -> bool:
     )
     for problem in [*answers.wrong[:5], *(f"{request}: lost" for request in lost[:5])]:
         print(f"  {problem}")
-    alive = driver.worker.poll() is None
-    if not alive:
+    if not driver.alive:
         print(f"  the worker ended with exit code {driver.worker.returncode}")
     steady = growth <= MOST_GROWTH and end.files <= begin.files + 1 and end.threads <= begin.threads
-    return alive and steady and not answers.wrong and not lost
+    return driver.alive and steady and not answers.wrong and not lost
 
 
 def after_warm_up(seen: Sequence[Usage]) -> tuple[Usage, Usage]:

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import subprocess
-import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -46,6 +46,11 @@ class Driver:
     def start(self) -> None:
         """Starts a worker; the one before, if there was one, has ended."""
         self.worker = self._stack.enter_context(running(self._command, self._folder / "worker.log"))
+
+    @property
+    def alive(self) -> bool:
+        """Whether the latest worker has not ended."""
+        return self.worker.poll() is None
 
     @property
     def said(self) -> str:
@@ -146,8 +151,8 @@ class RedisDriver(Driver):
         self._subscription.subscribe("out", "out_errors")
 
     def _publish(self, text: bytes) -> None:
-        while not self._client.publish("in", text):  # nobody listens yet
-            threading.Event().wait(0.1)
+        while not self._client.publish("in", text) and self.alive:  # nobody listens yet
+            time.sleep(0.1)
 
     def _book(self, text: bytes) -> None:
         reply = json.loads(text)
@@ -250,7 +255,7 @@ def wait_for(client: redis.Redis) -> None:
         try:
             client.ping()
         except redis.ConnectionError:
-            threading.Event().wait(0.1)
+            time.sleep(0.1)
         else:
             return
     raise RuntimeError("redis-server did not start; is it installed? Debian: apt-get install redis-server")
