@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tracemalloc
 import zipfile
 
 import pytest
 
 from dextr.errors import CheckpointError, UnsafeCheckpointError
 from dextr.model import DextrModel
+from tests.peak_memory import peak_memory
 
 
 def test_torchscript_is_refused(tmp_path):
@@ -73,12 +73,10 @@ def test_a_few_bytes_cannot_take_much_memory(tmp_path, value):
     with zipfile.ZipFile(tmp_path / "model.pth", "w") as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02" + value)
         archive.writestr("archive/version", "3\n")
-    tracemalloc.start()
-    with pytest.raises(CheckpointError):
-        DextrModel.from_file(tmp_path / "model.pth")
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 1e6
+    with peak_memory() as peak:
+        with pytest.raises(CheckpointError):
+            DextrModel.from_file(tmp_path / "model.pth")
+        assert peak() < 1e6
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

@@ -6,7 +6,6 @@ import collections
 import os
 import pickle
 import subprocess
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from tensormask.config import Config
 from tensormask.errors import CheckpointError, UnsafeCheckpointError
 from tensormask.model import TensorMask
 from tensormask.network import build
+from tests.peak_memory import peak_memory
 
 
 @pytest.fixture(scope="module")
@@ -224,12 +224,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_a_few_bytes_cannot_take_much_memory(tmp_path, value):
     """Each announces more than 100 MB, which Python's reader in C would take at once."""
     (tmp_path / "a.pkl").write_bytes(b"\x80\x05}X\x01\x00\x00\x00a" + value + b"s.")
-    tracemalloc.start()
-    with pytest.raises(CheckpointError):
-        checkpoints.read(tmp_path / "a.pkl")
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 1e6
+    with peak_memory() as peak:
+        with pytest.raises(CheckpointError):
+            checkpoints.read(tmp_path / "a.pkl")
+        assert peak() < 1e6
 
 
 def reduced(name, arguments, state):
