@@ -23,6 +23,7 @@ from PIL import Image
 from benchmarks import original_dextr
 from benchmarks.dextr_parts import IMAGE_HW, PADDING, POINTS_YX, SIGMA, SIZE, photo
 from benchmarks.harness import Row, alternate_timed, iou
+from cpu_operators.memory import keep_freed_memory
 from dextr.architectures import build
 from dextr.model import DextrModel
 from segkit.device import select_precision
@@ -135,6 +136,7 @@ def serve(name: str, folder: Path) -> None:
         model = DextrModel.from_file(path)
         net, predict = model.net, peer_side(model)
     else:
+        keep_freed_memory()  # as the commands do
         predictor = DextrPredictor.load(DextrConfig(model=str(path), device="cpu", precision=name))
         net, predict = predictor._model.net, our_side(predictor)  # private, only to time the net apart
     times: list[float] = []

@@ -21,6 +21,7 @@ import torch
 from skimage.measure import find_contours
 
 from benchmarks.harness import Row, alternate
+from cpu_operators.memory import keep_freed_memory
 from segkit.geometry import compose
 from segkit.pipeline import Pipeline
 from segkit.types import Job, Prediction
@@ -96,6 +97,7 @@ def our_pipeline(checkpoint: Path, config: Path) -> tuple[Pipeline, list[Predict
     from segkit_mmdet.adapter import MmdetPredictor
     from segkit_mmdet.results import opex
 
+    keep_freed_memory()  # as the commands do
     settings, seen = MmdetConfig(checkpoint=checkpoint, config=config, device="cpu"), []
 
     def encode(prediction: Prediction) -> dict[str, bytes]:

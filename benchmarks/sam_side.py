@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from segment_anything import SamPredictor, sam_model_registry
 
+from cpu_operators.memory import keep_freed_memory
 from segkit.types import Request
 from segkit.wire.prompt import parse_prompt
 from segkit_sam.adapter import SamAdapter
@@ -104,6 +105,7 @@ def tasks(name: str, folder: Path) -> dict[str, Callable[[], np.ndarray | None]]
 
         return {"encode": lambda: predictor.set_image(image), "second": lambda: ask(1), "ten": lambda: ask(OBJECTS)}
 
+    keep_freed_memory()  # as the commands do
     adapter = SamAdapter.load(SamConfig(model=str(folder / "vit_b.pth"), device="cpu", precision=name))
     embedder = adapter._embedder  # private, to time it apart and to empty its memory
 

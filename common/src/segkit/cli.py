@@ -64,7 +64,10 @@ class Settings:
     log: config.LogConfig
 
     def pipeline(self, model: Model, **steps: Any) -> Pipeline:
-        """The pipeline around the loaded model, with the steps that depend on the transport."""
+        """The pipeline around the loaded model, with the steps that depend on the transport.
+
+        From here on this process keeps the memory that it frees, as images and networks need the same again and again.
+        """
         from cpu_operators.memory import keep_freed_memory
         from segkit.pipeline import Pipeline
 
