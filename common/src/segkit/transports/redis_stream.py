@@ -13,7 +13,6 @@ import secrets
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,7 +49,6 @@ class StreamTransport:
         self._consumer = config.redis_consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._idle_ms = int(1000 * config.redis_claim_idle)
         self._open: set[bytes] = set()
-        self._claimed: deque[Job] = deque()
         self._next_claim = 0.0
         self._cursor: bytes | str = "0-0"
         self._closed = threading.Event()
@@ -128,9 +126,8 @@ class StreamTransport:
     def _receive(self, limit: int, timeout: float) -> list[Job]:
         if time.monotonic() >= self._next_claim:
             self._next_claim = time.monotonic() + self._config.redis_claim_idle / 3
-            self._claim_from_the_dead()
-        if self._claimed:
-            return [self._opened(self._claimed.popleft()) for _ in range(min(limit, len(self._claimed)))]
+            if claimed := self._claim_from_the_dead(limit):
+                return claimed
         block = max(1, int(1000 * timeout))
         answer = self._redis.xreadgroup(self._group, self._consumer, {self._in: ">"}, count=limit, block=block)
         entries: list[Entry] = [entry for _, found in answer or () for entry in found]
@@ -165,25 +162,23 @@ class StreamTransport:
             except exceptions.RedisError as error:  # the next beat may get through
                 log.debug("no pulse: %s", error)
 
-    def _claim_from_the_dead(self) -> None:
+    def _claim_from_the_dead(self, limit: int) -> list[Job]:
+        """No more than fit in hand: what is claimed has to be kept alive."""
         answer: Any = self._redis.xautoclaim(
-            self._in, self._group, self._consumer, self._idle_ms, self._cursor, count=16
+            self._in, self._group, self._consumer, self._idle_ms, self._cursor, count=limit
         )
         self._cursor, entries = answer[0], answer[1]
-        for entry in entries:
-            if entry[0] in self._open:
-                continue
-            states = self._redis.xpending_range(self._in, self._group, entry[0], entry[0], 1)
-            deliveries = states[0]["times_delivered"] if states else 1
-            log.warning("entry %s: taken over, delivery %d", entry[0].decode(), deliveries)
-            if deliveries > self._config.redis_max_deliveries:
-                self._bury(entry, deliveries)
-            else:
-                self._claimed.append(_job(entry))
         if self._cursor != b"0-0":
             self._next_claim = 0.0  # there are more
+        return [self._opened(self._taken_over(entry)) for entry in entries if entry[0] not in self._open]
 
-    def _bury(self, entry: Entry, deliveries: int) -> None:
+    def _taken_over(self, entry: Entry) -> Job:
+        states = self._redis.xpending_range(self._in, self._group, entry[0], entry[0], 1)
+        deliveries = states[0]["times_delivered"] if states else 1
+        log.warning("entry %s: taken over, delivery %d", entry[0].decode(), deliveries)
+        return _job(entry) if deliveries <= self._config.redis_max_deliveries else self._buried(entry, deliveries)
+
+    def _buried(self, entry: Entry, deliveries: int) -> Job:
         """Keeps an entry that ended several workers away from the others; its requester gets an error."""
         log.error("entry %s: ended %d workers, moved to %s_dead", entry[0].decode(), deliveries - 1, self._in)
         self._redis.xadd(
@@ -191,7 +186,7 @@ class StreamTransport:
         )
         error = Internal(f"given up after {deliveries - 1} tries (--redis_max_deliveries): the workers ended with it")
         job = _job(entry)
-        self._claimed.append(Job(job.id, job.body, error=error, receipt=job.receipt))
+        return Job(job.id, job.body, error=error, receipt=job.receipt)
 
     def _answer(self, job: Job, stream: str, text: bytes) -> None:
         with self._redis.pipeline(transaction=True) as transaction:
