@@ -6,8 +6,10 @@ import time
 import pytest
 from samples import PROMPT, encoded
 
+from segkit.config import InputConfig
 from segkit.transports.arrivals import Arrivals, ends_where_it_should
 
+LIMITS = InputConfig()
 FORMATS = {"jpg": "JPEG", "png": "PNG", "bmp": "BMP", "tif": "TIFF", "webp": "WEBP"}
 
 
@@ -21,18 +23,18 @@ def test_an_image_is_complete_with_its_last_byte_only(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     for length in (0, 1, 5, 20, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:length])
-        assert not ends_where_it_should(path, is_prompt=False), length
+        assert not ends_where_it_should(path, LIMITS, is_prompt=False), length
     path.write_bytes(data)
-    assert ends_where_it_should(path, is_prompt=False)
+    assert ends_where_it_should(path, LIMITS, is_prompt=False)
 
 
 def test_a_prompt_is_complete_when_it_is_json(tmp_path):
     path = tmp_path / "a.points"
     for length in range(len(PROMPT)):
         path.write_bytes(PROMPT[:length])
-        assert not ends_where_it_should(path, is_prompt=True)
+        assert not ends_where_it_should(path, LIMITS, is_prompt=True)
     path.write_bytes(PROMPT)
-    assert ends_where_it_should(path, is_prompt=True)
+    assert ends_where_it_should(path, LIMITS, is_prompt=True)
 
 
 def test_half_written_files_are_given_up_when_they_stay_as_they_are(tmp_path):
@@ -56,6 +58,40 @@ def test_only_images_and_prompts_are_looked_at(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "folder.png").mkdir()
     assert scan(tmp_path) == type(scan(tmp_path))((), 0, (), ())
+
+
+def test_pipes_and_devices_are_not_looked_at(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "pipe.points")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    (tmp_path / "a.png").write_bytes(encoded())
+    found = scan(tmp_path, suffix=None)
+    assert [pair.image for pair in found.ready] == ["a.png"]
+    assert found.growing == 0
+
+
+@pytest.mark.parametrize("target", ["nowhere", "circle.png", "file/inside", "x" * 300])
+def test_links_that_lead_nowhere_are_given_up_in_the_end(tmp_path, target):
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "circle.png").symlink_to(target)
+    (tmp_path / "good.png").write_bytes(encoded())
+    arrivals = Arrivals(tmp_path, None, 0.1)
+    found = arrivals.scan()
+    assert ([pair.image for pair in found.ready], found.growing) == (["good.png"], 1)
+    time.sleep(0.15)
+    assert [pair.image for pair in arrivals.scan().ready] == ["circle.png", "good.png"]
+
+
+def test_what_is_beyond_the_limits_is_not_read(tmp_path):
+    for name, data, limits in [
+        ("a.points", PROMPT, InputConfig(max_bytes=len(PROMPT) - 1)),
+        ("a.tif", encoded(fmt="TIFF"), InputConfig(max_pixels=24 * 16 - 1)),
+    ]:
+        path = tmp_path / name
+        path.write_bytes(data)
+        is_prompt = name.endswith(".points")
+        assert ends_where_it_should(path, LIMITS, is_prompt=is_prompt)
+        assert not ends_where_it_should(path, limits, is_prompt=is_prompt)
 
 
 def test_pairs_are_found_by_stem_whatever_the_case_of_the_extension(tmp_path):
@@ -87,6 +123,16 @@ def test_images_of_one_stem_are_rivals(tmp_path):
     (tmp_path / "a.points").write_bytes(PROMPT)
     (pair,) = scan(tmp_path).ready
     assert (pair.image, pair.rivals) == ("a.bmp", ("a.jpg", "a.png"))
+
+
+def test_a_rival_is_named_once_it_is_complete(tmp_path):
+    (tmp_path / "a.bmp").write_bytes(encoded(fmt="BMP"))
+    (tmp_path / "a.png").write_bytes(encoded()[:-5])
+    (tmp_path / "a.points").write_bytes(PROMPT)
+    arrivals = Arrivals(tmp_path, ".points", 10)
+    assert arrivals.scan().ready[0].rivals == ()
+    (tmp_path / "a.png").write_bytes(encoded())
+    assert arrivals.scan().ready[0].rivals == ("a.png",)
 
 
 def test_a_missing_folder_is_an_error(tmp_path):

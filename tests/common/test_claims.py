@@ -87,6 +87,22 @@ def test_a_death_between_image_and_prompt_is_mended(tmp_path):
     assert (claim.image.read_text(), claim.prompt.read_text()) == ("a.png", "a.points")
 
 
+def test_the_prompt_of_another_name_is_not_taken(tmp_path):
+    fill(tmp_path, "a.png", "a.points")
+    die(tmp_path, "claim.prompt.rename(Path(sys.argv[1]) / 'A.points')")
+    ((claim, _),) = Claims(tmp_path, ".points").inherit()
+    assert (claim.image.name, claim.prompt) == ("a.png", None)
+    assert (tmp_path / "A.points").exists()
+
+
+def test_a_link_that_leads_nowhere_is_put_back(tmp_path):
+    (tmp_path / "a.png").symlink_to("nowhere")
+    claims = Claims(tmp_path, None)
+    assert claims.put_back(claims.take(Pair("a", "a.png", None)))
+    claims.close()
+    assert listing(tmp_path) == ["a.png"]
+
+
 def test_a_death_while_finishing_leaves_the_prompt(tmp_path):
     fill(tmp_path, "a.png", "a.points")
     die(tmp_path, "claim.image.unlink()")

@@ -77,7 +77,7 @@ def test_a_name_too_long_for_results_fails_alone(folders):
     )
     assert worker.returncode == 3, worker.stderr
     assert folders.names() == {"a.jpg", "a.png", "a.json"}
-    assert folders.names(folders.failed) == {f"{stem}.jpg", f"{stem[:50]}.error.json"}
+    assert folders.names(folders.failed) == {f"{stem}.jpg", f"{stem[:50]}-90d738c3.error.json"}
 
 
 LONG_NAMES = """

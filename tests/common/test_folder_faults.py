@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +18,11 @@ import pytest
 from PIL import Image
 from samples import PROMPT, encoded, loaded, prompt
 from workplace import wait_until
+
+from segkit.config import FolderConfig, InputConfig
+from segkit.errors import TransportError
+from segkit.transports import folder
+from segkit.transports.folder import FolderTransport
 
 
 def test_terminated_in_the_middle(folders):
@@ -142,6 +149,88 @@ def test_results_on_another_file_system(folders):
         assert list(folders.inputs.iterdir()) == []
     finally:
         shutil.rmtree(other, ignore_errors=True)
+
+
+def test_odd_entries_do_not_stop_the_others(folders):
+    for name in ("circle", "nowhere"):
+        (folders.inputs / f"{name}.jpg").symlink_to(f"{name}.jpg" if name == "circle" else "not/here")
+        (folders.inputs / f"{name}.points").write_bytes(PROMPT)
+    for suffix in ("jpg", "points"):
+        os.mkfifo(folders.inputs / f"pipe.{suffix}")
+    folders.add("good.jpg", encoded(fmt="JPEG"))
+    code, said = folders.run("--incomplete_wait", "0.1")
+    assert code == 3, said
+    assert {"good.jpg", "good.json"} <= folders.names()
+    assert {folders.error(name)["code"] for name in ("circle", "nowhere")} == {"bad_image"}
+    assert {path.name for path in folders.inputs.iterdir()} == {"pipe.jpg", "pipe.points"}
+
+
+def test_files_of_another_image_are_not_replaced(folders):
+    folders.add("a.png")
+    assert folders.run()[0] == 0
+    folders.add("a.jpg", encoded(fmt="JPEG"))
+    code, said = folders.run()
+    assert code == 3, said
+    assert "a.png" in folders.error("a")["message"]
+    assert (folders.out / "a.png").read_bytes() == encoded()
+    assert folders.names(folders.failed) == {"a.jpg", "a.points", "a.error.json"}
+
+
+def test_the_folder_of_failures_is_taken_away(folders):
+    with folders.start("--continuous", "--poll_wait", "0.05", "--incomplete_wait", "0") as worker:
+        for name in ("a", "b"):
+            folders.add(f"{name}.jpg", b"no image")
+            wait_until((folders.failed / f"{name}.points").exists)
+            shutil.rmtree(folders.failed)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(10) == 0
+        assert "trying again" not in worker.stderr.read()
+
+
+def test_a_name_is_used_again_after_a_crash(folders):
+    """The claim of the dead worker and the new pair of the same name are done one after the other."""
+    folders.add("a.jpg", encoded(fmt="JPEG"), prompt(**{**json.loads(PROMPT), "label": 1}))
+    with folders.start(seconds=30) as worker:
+        wait_until(lambda: not (folders.inputs / "a.points").exists())
+        worker.kill()
+    folders.add("a.jpg", encoded(fmt="JPEG"), prompt(**{**json.loads(PROMPT), "label": 2}))
+    code, said = folders.run("--batch_size", "4", "--batch_wait_ms", "300", seconds=0.1)
+    assert code == 0, said
+    assert "2 images done" in said
+    assert np.array(loaded(folders.out / "a.png")).max() == 2
+    assert json.loads((folders.out / "a.points").read_bytes())["label"] == 2
+    assert json.loads(json.loads((folders.out / "a.json").read_bytes())["meta"]["prompt"])["label"] == 2
+
+
+LEAVE_CLAIMS = """
+import os, sys
+from pathlib import Path
+from segkit.transports.arrivals import Pair
+from segkit.transports.claims import Claims
+claims = Claims(Path(sys.argv[1]), ".points")
+claims.take(Pair("whole", "whole.png", "whole.points"))
+claims.take(Pair("half", "half.png", "half.points")).image.unlink()
+os._exit(9)
+"""
+
+
+def test_a_disk_that_is_full_for_a_moment_loses_no_claims(folders, monkeypatch):
+    for stem in ("whole", "half"):
+        folders.add(f"{stem}.png")
+    subprocess.run([sys.executable, "-c", LEAVE_CLAIMS, str(folders.inputs)], check=False)
+    config = FolderConfig(prediction_in=folders.inputs, prediction_out=folders.out, continuous=True)
+    transport = FolderTransport(config, InputConfig(), ".points", {"mask": ".png", "opex": ".json"})
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "move_file", full)
+        with pytest.raises(TransportError, match="No space left"):
+            transport.receive(8, 0)
+    (job,) = transport.receive(8, 0)
+    assert job.id == "whole"
+    assert folders.names() == {"half.points"}
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, "No space left on device", "out")
 
 
 def test_the_input_folder_goes_away_and_comes_back(folders):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,18 @@ def test_move_to_another_file_system(tmp_path, other_file_system):
     move_file(tmp_path / "a", other_file_system / "a", other_file_system / ".beside")
     assert names(other_file_system) == ["a"]
     assert not (tmp_path / "a").exists()
+
+
+def test_of_a_link_the_content_moves_or_the_link_if_there_is_none(tmp_path, other_file_system):
+    (tmp_path / "file").write_bytes(b"data")
+    for name, target in (("good", tmp_path / "file"), ("dangling", tmp_path / "nowhere"), ("circle", "circle")):
+        (tmp_path / name).symlink_to(target)
+        move_file(tmp_path / name, other_file_system / name, other_file_system / ".beside")
+        assert not os.path.lexists(tmp_path / name)
+    assert not (other_file_system / "good").is_symlink()
+    assert (other_file_system / "good").read_bytes() == b"data"
+    assert (other_file_system / "dangling").readlink() == tmp_path / "nowhere"
+    assert (other_file_system / "circle").is_symlink()
 
 
 def test_a_failure_leaves_nothing_half_done(tmp_path):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+
+from segkit.config import InputConfig
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -44,17 +47,21 @@ class Arrivals:
     """Looks at a folder again and again.
 
     A file counts as complete once its end is where its format says, or once it has not changed for `patience` seconds:
-    whatever is wrong with it then, waiting will not mend it.
+    whatever is wrong with it then, waiting will not mend it. The same holds for links that lead nowhere.
 
     Args:
-        folder: where files arrive; hidden files and subfolders are not looked at.
+        folder: where files arrive; hidden files, subfolders, pipes and devices are not looked at.
         prompt_suffix: the extension of prompt files, e.g. `.points`; None for models that need no prompt.
         patience: seconds.
+        limits: what is beyond them is not read.
     """
 
-    def __init__(self, folder: Path, prompt_suffix: str | None, patience: float) -> None:
+    def __init__(
+        self, folder: Path, prompt_suffix: str | None, patience: float, limits: InputConfig | None = None
+    ) -> None:
         self._folder, self._prompt_suffix, self._patience = folder, prompt_suffix, patience
-        self._seen: dict[str, tuple[tuple[int, int], float]] = {}
+        self._limits = limits or InputConfig()
+        self._seen: dict[str, tuple[tuple[int, int], float, bool]] = {}
 
     def scan(self) -> Scan:
         """What is there now.
@@ -70,7 +77,8 @@ class Arrivals:
             names = sorted(images[stem])
             if needs_prompt and stem not in prompts:
                 continue
-            pair = Pair(stem, names[0], prompts.get(stem), tuple(names[1:]))
+            rivals = tuple(name for name in names[1:] if self._complete(name, present[name]))
+            pair = Pair(stem, names[0], prompts.get(stem), rivals)
             files = [pair.image, *([pair.prompt] if pair.prompt else [])]
             if all(self._complete(name, present[name]) for name in files):
                 ready.append(pair)
@@ -91,40 +99,43 @@ class Arrivals:
                 suffix = suffix.lower()
                 if entry.name.startswith(".") or suffix not in IMAGE_SUFFIXES | {self._prompt_suffix}:
                     continue
-                try:
-                    if entry.is_dir():
-                        continue
-                    present[entry.name] = entry.stat(follow_symlinks=entry.is_file())
-                except FileNotFoundError:  # taken by another worker in the meantime
+                state = _state(entry)
+                if state is None:
                     continue
+                present[entry.name] = state
                 if suffix == self._prompt_suffix:
                     prompts[stem] = min(entry.name, prompts.get(stem, entry.name))
                 else:
                     images.setdefault(stem, []).append(entry.name)
         return images, prompts, present
 
-    def _complete(self, name: str, stat: os.stat_result) -> bool:
-        state = (stat.st_size, stat.st_mtime_ns)
-        before, since = self._seen.get(name, (None, 0.0))
-        if before != state:
-            since = time.monotonic()
-            self._seen[name] = (state, since)
-        if time.time() - stat.st_mtime >= self._patience or time.monotonic() - since >= self._patience:
-            return True
+    def _complete(self, name: str, state: os.stat_result) -> bool:
+        now, version = time.monotonic(), (state.st_size, state.st_mtime_ns)
+        before, since, ended = self._seen.get(name, (None, now, False))
+        if before != version:
+            since, ended = now, self._ends(name)
+            self._seen[name] = (version, since, ended)
+        return ended or time.time() - state.st_mtime >= self._patience or now - since >= self._patience
+
+    def _ends(self, name: str) -> bool:
         try:
-            return ends_where_it_should(self._folder / name, is_prompt=_suffix(name) == self._prompt_suffix)
+            return ends_where_it_should(
+                self._folder / name, self._limits, is_prompt=_suffix(name) == self._prompt_suffix
+            )
         except OSError:  # gone, or not readable yet
             return False
 
 
-def ends_where_it_should(path: Path, *, is_prompt: bool) -> bool:
+def ends_where_it_should(path: Path, limits: InputConfig, *, is_prompt: bool) -> bool:
     """Whether a file is surely complete: a prompt that is JSON, an image with the end that its format prescribes.
+
+    Of what is beyond the limits nobody can be sure, as it is not read.
 
     Raises:
         OSError: it cannot be read.
     """
     if is_prompt:
-        return _is_json(path.read_bytes())
+        return path.stat().st_size <= limits.max_bytes and _is_json(path.read_bytes())
     with path.open("rb") as file:
         head = file.read(12)
         size = file.seek(0, os.SEEK_END)
@@ -138,7 +149,19 @@ def ends_where_it_should(path: Path, *, is_prompt: bool) -> bool:
         return size >= int.from_bytes(head[2:6], "little") > 0
     if head.startswith(b"RIFF"):
         return size - 8 >= int.from_bytes(head[4:8], "little") > 0
-    return _decodes(path)
+    return _decodes(path, limits)
+
+
+def _state(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """The state of a file, or of a link that leads nowhere; None for all else and for what is gone by now."""
+    try:
+        try:
+            state = entry.stat()
+        except OSError:  # dangling, in a circle, through a file, ...
+            state = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:  # taken by another worker in the meantime
+        return None
+    return state if stat.S_ISREG(state.st_mode) or stat.S_ISLNK(state.st_mode) else None
 
 
 def _suffix(name: str) -> str:
@@ -152,10 +175,12 @@ def _is_json(text: bytes) -> bool:
         return False
 
 
-def _decodes(path: Path) -> bool:
+def _decodes(path: Path, limits: InputConfig) -> bool:
     """For formats without a fixed end (TIFF): try it."""
     try:
         with Image.open(path, formats=("TIFF",)) as image:
+            if image.width * image.height > limits.max_pixels:
+                return False
             image.load()
     except (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError, MemoryError):
         return False

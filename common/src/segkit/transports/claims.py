@@ -88,8 +88,8 @@ class Claims:
         Raises:
             OSError: the input folder cannot be written.
         """
-        paths = [path for path in (claim.prompt, claim.image) if path is not None and path.exists()]
-        if any((self._inputs / path.name).exists() for path in paths):
+        paths = [path for path in (claim.prompt, claim.image) if path is not None and os.path.lexists(path)]
+        if any(os.path.lexists(self._inputs / path.name) for path in paths):
             return False
         for path in paths:
             path.rename(self._inputs / path.name)
@@ -141,12 +141,12 @@ class Claims:
     def _found_in(self, folder: Path) -> Claim:
         """The claim in an inherited folder; a prompt that its worker had not fetched yet is fetched."""
         names = os.listdir(folder)
-        prompts = [name for name in names if os.path.splitext(name)[1].lower() == self._prompt_suffix]
+        prompts = [name for name in names if _stem_and_suffix(name)[1] == self._prompt_suffix]
         images = [name for name in names if name not in prompts]
         stem = os.path.splitext(names[0])[0] if names else ""
         if images and not prompts and self._prompt_suffix is not None:
-            wanted = f"{stem}{self._prompt_suffix}".lower()
-            prompts = [name for name in os.listdir(self._inputs) if name.lower() == wanted]
+            wanted = (stem, self._prompt_suffix)
+            prompts = [name for name in os.listdir(self._inputs) if _stem_and_suffix(name) == wanted]
             if prompts:
                 (self._inputs / prompts[0]).rename(folder / prompts[0])
         return Claim(folder, stem, *(folder / found[0] if found else None for found in (images, prompts)))
@@ -177,3 +177,8 @@ class Claims:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         starting.rename(self._root / f"{self.worker}.lock")
         self._own.mkdir(exist_ok=True)
+
+
+def _stem_and_suffix(name: str) -> tuple[str, str]:
+    stem, suffix = os.path.splitext(name)
+    return stem, suffix.lower()

@@ -7,6 +7,7 @@ claim inside of it, see `claims`), or its results are complete.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import logging
 import os
@@ -22,6 +23,7 @@ from segkit.transports.arrivals import Arrivals, Pair, Scan
 from segkit.transports.claims import FOLDER as CLAIMS_FOLDER
 from segkit.transports.claims import Claim, Claims
 from segkit.transports.placing import move_file, write_file
+from segkit.transports.result_files import ResultFiles
 from segkit.transports.watch import Watch
 from segkit.types import Job, Outcome
 from segkit.wire.image import check_size
@@ -29,7 +31,7 @@ from segkit.wire.reply import encode_error
 
 log = logging.getLogger(__name__)
 
-_LONGEST_NAME = 255  # bytes, on all common file systems
+_LONGEST_STEM = 235  # bytes, of a name that still leaves room for what is added to it
 
 
 class FolderTransport:
@@ -54,8 +56,9 @@ class FolderTransport:
         keep_extension: bool = False,
     ) -> None:
         self._config, self._input_config = config, input_config
-        self._prompt_suffix, self._suffixes, self._keep_extension = prompt_suffix, suffixes, keep_extension
-        self._arrivals = Arrivals(config.prediction_in, prompt_suffix, config.incomplete_wait)
+        self._prompt_suffix, self._keep_extension = prompt_suffix, keep_extension
+        self._arrivals = Arrivals(config.prediction_in, prompt_suffix, config.incomplete_wait, input_config)
+        self._results = ResultFiles(config.prediction_out, suffixes)
         self._claims = Claims(config.prediction_in, prompt_suffix)
         self._ready: deque[Pair] = deque()
         self._own: deque[Claim] = deque()  # claimed, but not being worked on
@@ -103,22 +106,18 @@ class FolderTransport:
                 now = time.monotonic()
                 if jobs or now >= deadline or self.exhausted:
                     return jobs
-                self._wake.wait(max(0.0, min(deadline, self._next_scan) - now))
+                until = deadline if self._own else min(deadline, self._next_scan)
+                self._wake.wait(max(0.0, until - now))
         except OSError as error:
             raise TransportError(f"--prediction_in {self._config.prediction_in}: {_reason(error)}") from error
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
         claim: Claim = job.receipt
-        results = self._results(claim, outcome)
-        if any(len(os.fsencode(name)) > _LONGEST_NAME for _, name in results):
-            raise BadImage(f"{job.id}: the name is too long for files named after it; shorten it")
         try:
             if outcome.error is not None:
                 self._fail(claim, outcome.error, outcome)
             else:
-                for part, name in results:
-                    self._write(self._config.prediction_out / name, outcome.parts[part])
-                self._finish(claim, None if self._config.delete_input else self._config.prediction_out)
+                self._succeed(claim, outcome)
         except OSError as error:
             raise TransportError(f"results of {job.id} cannot be written: {_reason(error)}") from error
         self._open.discard(claim.stem)
@@ -156,15 +155,19 @@ class FolderTransport:
                 self._refuse(pair, rival)
 
     def _jobs(self, limit: int) -> list[Job]:
-        """Jobs for claims that are held but not worked on."""
+        """Jobs for claims that are held but not worked on, one of a name at a time."""
+        for claim in [claim for claim in self._own if self._is_half(claim)]:
+            self._resume(claim)
+            self._own.remove(claim)
         jobs = [self._refused.popleft() for _ in range(len(self._refused))]
-        while self._own and len(jobs) < limit:
-            claim = self._own.popleft()
-            if claim.image is None or (claim.prompt is None and self._prompt_suffix is not None):
-                self._resume(claim)
-            else:
+        for claim in tuple(self._own):
+            if len(jobs) < limit and claim.stem not in self._open:
+                self._own.remove(claim)
                 jobs.append(self._job(claim))
         return jobs
+
+    def _is_half(self, claim: Claim) -> bool:
+        return claim.image is None or (claim.prompt is None and self._prompt_suffix is not None)
 
     def _look(self) -> None:
         for claim, worker in self._claims.inherit():
@@ -185,7 +188,7 @@ class FolderTransport:
         if claim.prompt is None:  # the prompt has never come
             self._claims.put_back(claim)
         else:  # finished, but for the prompt
-            failed = (self._config.failed / f"{claim.stem}.error.json").exists()
+            failed = self._error_file(claim).exists()
             done = None if self._config.delete_input else self._config.prediction_out
             self._finish(claim, self._config.failed if failed else done)
 
@@ -213,20 +216,26 @@ class FolderTransport:
             error = BadImage(f"{rival}: has the name of {pair.image}, only the extension differs; rename one of them")
             self._refused.append(Job(rival, error=error, receipt=claim))
 
-    def _results(self, claim: Claim, outcome: Outcome) -> list[tuple[str, str]]:
-        """The parts of an outcome and their file names, in the order in which they are to be written."""
-        inputs = {path.name for path in (claim.image, claim.prompt) if path is not None}
-        names = []
-        for part, suffix in self._suffixes.items():
-            if part in outcome.parts:
-                clash = f"{claim.stem}{suffix}" in inputs  # a PNG image and its mask
-                names.append((part, f"{claim.stem}-{part}{suffix}" if clash else f"{claim.stem}{suffix}"))
-        return names
+    def _succeed(self, claim: Claim, outcome: Outcome) -> None:
+        assert claim.image is not None
+        out = self._config.prediction_out
+        names = self._results.names(claim, outcome.parts)
+        moved = [] if self._config.delete_input else [claim.image.name]
+        with self._results.reserved(claim.image.name, [*names.values(), *moved]):
+            for part, name in names.items():
+                self._write(out / name, outcome.parts[part])
+            self._finish(claim, None if self._config.delete_input else out)
 
     def _fail(self, claim: Claim, error: RequestError, outcome: Outcome) -> None:
-        name = claim.stem if len(os.fsencode(claim.stem)) < _LONGEST_NAME - 20 else claim.stem[:50]
-        self._write(self._config.failed / f"{name}.error.json", encode_error(error, outcome.id, outcome.meta))
+        self._config.failed.mkdir(exist_ok=True)  # it may have been taken away with what was in it
+        self._write(self._error_file(claim), encode_error(error, outcome.id, outcome.meta))
         self._finish(claim, self._config.failed)
+
+    def _error_file(self, claim: Claim) -> Path:
+        name, data = claim.stem, os.fsencode(claim.stem)
+        if len(data) > _LONGEST_STEM:
+            name = f"{name[:50]}-{hashlib.sha256(data).hexdigest()[:8]}"
+        return self._config.failed / f"{name}.error.json"
 
     def _write(self, path: Path, data: bytes) -> None:
         write_file(path, data, self._draft(self._config.prediction_tmp or path.parent), self._draft(path.parent))
@@ -245,6 +254,8 @@ class FolderTransport:
                 else:
                     move_file(path, target / path.name, self._draft(target))
             except FileNotFoundError:
+                if os.path.lexists(path):  # it is there, but its target is not
+                    raise
                 log.warning("%s: was removed from %s while it was worked on", path.name, CLAIMS_FOLDER)
         claim.release()
 

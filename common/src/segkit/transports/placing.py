@@ -34,6 +34,8 @@ def write_file(target: Path, data: bytes, draft: Path, beside: Path) -> None:
 def move_file(source: Path, target: Path, beside: Path) -> None:
     """Moves a file, replacing `target`; across file systems by way of a copy named `beside`, and the source goes last.
 
+    Of a link the content is copied; one that leads nowhere is copied as a link.
+
     Raises:
         OSError: it could not be moved; `source` is still there, `beside` is not.
     """
@@ -44,9 +46,11 @@ def move_file(source: Path, target: Path, beside: Path) -> None:
         if error.errno != errno.EXDEV:
             raise
     try:
-        shutil.copy2(source, beside)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
+        whole = os.path.exists(source)  # noqa: PTH110 - that of pathlib raises for some links
+        shutil.copy2(source, beside, follow_symlinks=whole)
+        if whole:
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
         beside.replace(target)
     except OSError:
         beside.unlink(missing_ok=True)
