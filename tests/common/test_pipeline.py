@@ -12,7 +12,7 @@ from PIL import Image
 from samples import PROMPT, encoded, picture
 
 from segkit.config import InputConfig, ShapeConfig
-from segkit.errors import BadImage
+from segkit.errors import BadImage, OutOfMemory
 from segkit.overlay import draw_overlay
 from segkit.pipeline import Pipeline
 from segkit.types import Instances, Job
@@ -106,6 +106,36 @@ def test_a_batch_that_does_not_fit_is_halved():
     outcomes = pipeline(predictor).run([Job(str(i), encoded(), prompt(77)) for i in range(4)])
     assert all(outcome.error is None for outcome in outcomes)
     assert [len(batch) for batch in predictor.batches] == [4, 2, 1, 1, 2, 1, 1]
+
+
+class Small(Bright):
+    """A model on a device with room for three images."""
+
+    room = 3
+
+    def predict(self, requests):
+        taken = [Unit(self) for _ in requests]
+        try:
+            if self.room < 0:
+                raise RuntimeError(f"the device is full with {len(taken)}")
+        except RuntimeError:
+            raise OutOfMemory("too many") from None
+        return super().predict(requests)
+
+
+class Unit:
+    def __init__(self, model):
+        self.model = model
+        model.room -= 1
+
+    def __del__(self):
+        self.model.room += 1
+
+
+def test_what_a_failed_batch_held_is_free_for_its_halves():
+    model = Small()
+    outcomes = pipeline(model).run([Job(str(i), encoded(), PROMPT) for i in range(8)])
+    assert all(outcome.error is None for outcome in outcomes)
 
 
 def test_a_model_that_forgets_an_answer_is_caught():

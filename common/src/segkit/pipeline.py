@@ -163,6 +163,8 @@ def _answered(step: Callable[[], Result]) -> Result | RequestError:
     try:
         return step()
     except RequestError as error:
+        # Its traceback holds the frames of what failed, and with them the memory that the next try needs.
+        error.__traceback__ = error.__context__ = error.__cause__ = None
         return error
     except MemoryError:
         return OutOfMemory("the request does not fit into memory; send a smaller image or fewer objects at a time")
