@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 
 import pytest
 from redis_process import SERVER, RedisProcess, entries, heavy_message, mask_of, message
 from workplace import wait_until
+
+from segkit.config import RedisConfig
+from segkit.transports.redis_stream import StreamTransport
+from segkit.types import Outcome
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 
@@ -189,6 +194,22 @@ def test_a_full_server_is_waited_for(server, client):
         client.xadd("requests", {"data": message(id="c")})
         assert set(results(client, 3)) == {"a", "b", "c"}
         end(worker)
+
+
+def test_the_backlog_is_what_nobody_has_in_hand(server, client):
+    """Answers in another order than the requests came: the server's own count is unknown then."""
+    for index in range(6):
+        client.xadd("requests", {"data": message(id=str(index))})
+    config = RedisConfig(redis_port=server.port, redis_in="requests", redis_out="results")
+    transport = StreamTransport(config, threading.Event())
+    first, second = transport.receive(2, 1)
+    assert (transport.backlog, transport.oldest_age > 0) == (4, True)
+    transport.deliver(second, Outcome(parts={"reply": b"{}"}))
+    assert client.xinfo_groups("requests")[0]["lag"] != 4
+    assert transport.backlog == 4
+    transport.deliver(first, Outcome(parts={"reply": b"{}"}))
+    assert transport.backlog == 4
+    transport.close()
 
 
 def test_a_deleted_stream_is_made_again(server, client):

@@ -62,13 +62,12 @@ class StreamTransport:
 
     @property
     def backlog(self) -> int:
-        """What the group has not seen yet, as far as the server knows."""
-        lag, _ = self._lag()
-        return lag
+        """What no worker has in hand."""
+        return self._waiting()[0]
 
     @property
     def oldest_age(self) -> float:
-        return self._lag()[1]
+        return self._waiting()[1]
 
     def check(self) -> None:
         self._server.check()
@@ -142,16 +141,20 @@ class StreamTransport:
         if entries:
             self._redis.xclaim(self._in, self._group, self._consumer, 0, list(entries), idle=idle_ms, justid=True)
 
-    def _lag(self) -> tuple[int, float]:
-        """How many entries wait to be delivered, and for how many seconds the first of them; zeros if unknown."""
+    def _waiting(self) -> tuple[int, float]:
+        """How many entries wait to be delivered, and for how many seconds the first of them; zeros if unknown.
+
+        The server's own `lag` is unknown or wrong in streams of which entries are deleted.
+        """
         try:
             for group in self._redis.xinfo_groups(self._in):
                 if group["name"] == self._group.encode():
                     first = self._redis.xrange(self._in, b"(" + group["last-delivered-id"], "+", 1)
                     age = time.time() - int(first[0][0].partition(b"-")[0]) / 1000 if first else 0.0
-                    return group.get("lag") or 0, max(0.0, age)
+                    length = self._redis.xinfo_stream(self._in)["length"]
+                    return max(0, length - group["pending"]), max(0.0, age)
         except exceptions.RedisError as error:
-            log.debug("no lag: %s", error)
+            log.debug("no backlog: %s", error)
         return 0, 0.0
 
     def _stay_alive(self) -> None:
