@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from segkit.transports.arrivals import Pair
 from segkit.transports.claims import Claims
+from segkit.transports.name_lock import NameLock
 
 DIE_WITH_A_CLAIM = """
 import os, sys
@@ -85,6 +86,53 @@ def test_a_death_between_image_and_prompt_is_mended(tmp_path):
     die(tmp_path, "claim.prompt.rename(Path(sys.argv[1]) / 'a.points')")
     ((claim, _),) = Claims(tmp_path, ".points").inherit()
     assert (claim.image.read_text(), claim.prompt.read_text()) == ("a.png", "a.points")
+
+
+def test_files_of_a_name_that_is_worked_on_wait(tmp_path):
+    one, two = Claims(tmp_path, ".points"), Claims(tmp_path, ".points")
+    fill(tmp_path, "a.png", "a.points")
+    claim = one.take(Pair("a", "a.png", "a.points"))
+    fill(tmp_path, "a.png", "a.points", "b.png", "b.points")
+    for claims in (one, two):
+        assert claims.take(Pair("a", "a.png", "a.points")) is None
+    assert two.take(Pair("b", "b.png", "b.points")) is not None
+    assert (tmp_path / "a.png").exists()
+    claim.image.unlink()
+    claim.prompt.unlink()
+    claim.release()
+    assert two.take(Pair("a", "a.png", "a.points")) is not None
+
+
+def test_claims_of_the_dead_wait_for_their_name(tmp_path):
+    fill(tmp_path, "a.png", "a.points")
+    die(tmp_path)
+    fill(tmp_path, "a.png", "a.points")
+    one, two = Claims(tmp_path, ".points"), Claims(tmp_path, ".points")
+    claim = one.take(Pair("a", "a.png", "a.points"))
+    assert (list(two.inherit()), two.incomplete) == ([], True)
+    for path in (claim.image, claim.prompt):
+        path.unlink()
+    claim.release()
+    ((inherited, _),) = two.inherit()
+    assert (inherited.image.read_text(), two.incomplete) == ("a.png", False)
+
+
+def test_one_name_is_locked_once(tmp_path):
+    """Many try to get the lock of a name while its owners come and go."""
+    owners = []
+
+    def work(_):
+        for _ in range(200):
+            lock = NameLock.take(tmp_path, "a")
+            if lock is not None:
+                owners.append(1)
+                assert len(owners) == 1
+                owners.pop()
+                lock.release()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_prompt_of_another_name_is_not_taken(tmp_path):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from samples import PROMPT, encoded, loaded, prompt
+from samples import PROMPT, encoded, loaded, picture, prompt
 from workplace import wait_until
 
 from segkit.config import FolderConfig, InputConfig
@@ -200,6 +200,28 @@ def test_a_name_is_used_again_after_a_crash(folders):
     assert np.array(loaded(folders.out / "a.png")).max() == 2
     assert json.loads((folders.out / "a.points").read_bytes())["label"] == 2
     assert json.loads(json.loads((folders.out / "a.json").read_bytes())["meta"]["prompt"])["label"] == 2
+
+
+def test_a_name_is_used_again_and_again(folders):
+    """Two workers, and a camera that writes the next picture as soon as the last one was taken: nothing is mixed up."""
+    flags = ["--continuous", "--poll_wait", "0.01"]
+    with folders.start(*flags, seconds=0.02) as one, folders.start(*flags, seconds=0.02) as two:
+        for label in range(1, 31):
+            image = encoded(picture(128 + label), "BMP")
+            for name, data in (("a.points", prompt(**{**json.loads(PROMPT), "label": label})), ("a.bmp", image)):
+                (folders.inputs / ".draft").write_bytes(data)
+                (folders.inputs / ".draft").rename(folders.inputs / name)
+            wait_until(lambda: not any((folders.inputs / name).exists() for name in ("a.points", "a.bmp")))
+            if label % 2 == 0:
+                wait_until(lambda: not list(folders.inputs.glob(".claims/*/*")))
+                assert np.array(loaded(folders.out / "a.png")).max() == label
+                assert (folders.out / "a.bmp").read_bytes() == image
+                opex = json.loads((folders.out / "a.json").read_bytes())
+                assert json.loads(opex["meta"]["prompt"])["label"] == label
+        for worker in (one, two):
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(10) == 0
+    assert not list(folders.inputs.glob("[!.]*"))
 
 
 LEAVE_CLAIMS = """

@@ -22,7 +22,7 @@ class Output:
 
     def names(self, image):
         stem = image.rpartition(".")[0]
-        claim = Claim(self.folder, stem, self.folder / image, self.folder / f"{stem}.points")
+        claim = Claim(self.folder, stem, self.folder / image, self.folder / f"{stem}.points", None)
         return list(self.files.names(claim, SUFFIXES).values())
 
     def put(self, image):

@@ -3,7 +3,8 @@
 A worker has a folder `.claims/<worker>/` and holds a lock on the file `.claims/<worker>.lock` for as long as it lives;
 the kernel lets go of the lock when the process ends, however it ends. A claim is a numbered folder in the worker's,
 with an image and its prompt. The image is renamed into it first: only one worker can succeed in that. It also leaves
-first, so a claim that holds a prompt alone is finished but for the prompt.
+first, so a claim that holds a prompt alone is finished but for the prompt. For as long as a claim exists its name is
+locked: files of the same name that come in the meantime wait until it is done.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segkit.transports.arrivals import Pair
+from segkit.transports.name_lock import NameLock
 
 FOLDER = ".claims"
 
@@ -31,9 +33,11 @@ class Claim:
     stem: str
     image: Path | None
     prompt: Path | None
+    lock: NameLock
 
     def release(self) -> None:
         """Removes the claim's folder, which must be empty; one that was removed from outside is fine, too."""
+        self.lock.release()
         with contextlib.suppress(FileNotFoundError):
             self.folder.rmdir()
 
@@ -52,32 +56,34 @@ class Claims:
         self.worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._count = 0
         self._lock: int | None = None
+        self.incomplete = False
 
     @property
     def _own(self) -> Path:
         return self._root / self.worker
 
     def take(self, pair: Pair) -> Claim | None:
-        """Claims a pair; None if another worker was faster or a file is gone.
+        """Claims a pair; None if another worker was faster, works on this name, or a file is gone.
 
         Raises:
             OSError: the input folder cannot be written, or is gone.
         """
-        folder = self._new_folder()
-        image = folder / pair.image
-        prompt = None if pair.prompt is None else folder / pair.prompt
-        try:
-            (self._inputs / pair.image).rename(image)
-        except FileNotFoundError:
-            folder.rmdir()
+        self._settle_in()
+        lock = NameLock.take(self._root, pair.stem)
+        if lock is None:
             return None
-        if prompt is not None:
-            try:
-                (self._inputs / prompt.name).rename(prompt)
-            except FileNotFoundError:
-                self.put_back(Claim(folder, pair.stem, image, None))
+        folder = self._new_folder()
+        claim = Claim(folder, pair.stem, folder / pair.image, folder / pair.prompt if pair.prompt else None, lock)
+        try:
+            for path in (claim.image, claim.prompt):
+                if path is not None:
+                    (self._inputs / path.name).rename(path)
+        except OSError as error:
+            self.put_back(claim)
+            if isinstance(error, FileNotFoundError):
                 return None
-        return Claim(folder, pair.stem, image, prompt)
+            raise
+        return claim
 
     def put_back(self, claim: Claim) -> bool:
         """Returns the files of a claim to the input folder.
@@ -89,15 +95,22 @@ class Claims:
             OSError: the input folder cannot be written.
         """
         paths = [path for path in (claim.prompt, claim.image) if path is not None and os.path.lexists(path)]
-        if any(os.path.lexists(self._inputs / path.name) for path in paths):
-            return False
-        for path in paths:
-            path.rename(self._inputs / path.name)
+        try:
+            if any(os.path.lexists(self._inputs / path.name) for path in paths):
+                return False
+            for path in paths:
+                path.rename(self._inputs / path.name)
+        finally:
+            claim.lock.release()
         claim.release()
         return True
 
     def inherit(self) -> Iterator[tuple[Claim, str]]:
-        """Takes over the claims of workers that are gone, and says whose they were."""
+        """Takes over the claims of workers that are gone, and says whose they were.
+
+        `incomplete` says afterwards whether there are more, of names that are worked on.
+        """
+        self.incomplete = False
         try:
             names = [name for name in os.listdir(self._root) if name.endswith(".lock")]
         except FileNotFoundError:
@@ -128,9 +141,14 @@ class Claims:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             theirs = self._root / worker
             for folder in sorted(theirs.iterdir()) if theirs.is_dir() else ():
+                self._settle_in()
+                name_lock = NameLock.take(self._root, _stem_in(folder))
+                if name_lock is None:
+                    self.incomplete = True
+                    return
                 mine = self._new_folder()
                 folder.replace(mine)
-                yield self._found_in(mine), worker
+                yield self._found_in(mine, name_lock), worker
             shutil.rmtree(theirs, ignore_errors=True)
             lock_path.unlink(missing_ok=True)
         except BlockingIOError:  # alive
@@ -138,22 +156,21 @@ class Claims:
         finally:
             os.close(lock)
 
-    def _found_in(self, folder: Path) -> Claim:
+    def _found_in(self, folder: Path, lock: NameLock) -> Claim:
         """The claim in an inherited folder; a prompt that its worker had not fetched yet is fetched."""
         names = os.listdir(folder)
         prompts = [name for name in names if _stem_and_suffix(name)[1] == self._prompt_suffix]
         images = [name for name in names if name not in prompts]
-        stem = os.path.splitext(names[0])[0] if names else ""
+        stem = _stem_in(folder)
         if images and not prompts and self._prompt_suffix is not None:
             wanted = (stem, self._prompt_suffix)
             prompts = [name for name in os.listdir(self._inputs) if _stem_and_suffix(name) == wanted]
             if prompts:
                 (self._inputs / prompts[0]).rename(folder / prompts[0])
-        return Claim(folder, stem, *(folder / found[0] if found else None for found in (images, prompts)))
+        image, prompt = (folder / found[0] if found else None for found in (images, prompts))
+        return Claim(folder, stem, image, prompt, lock)
 
     def _new_folder(self) -> Path:
-        if self._lock is None or not self._own.is_dir():
-            self._settle_in()
         self._count += 1
         folder = self._own / f"{self._count:06d}"
         folder.mkdir()
@@ -164,6 +181,8 @@ class Claims:
 
         The lock file gets its name when it is locked already, so that no other worker takes this one for dead.
         """
+        if self._lock is not None and self._own.is_dir():
+            return
         if not self._inputs.is_dir():
             raise FileNotFoundError(f"{self._inputs} is gone")
         if self._lock is not None:
@@ -177,6 +196,11 @@ class Claims:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         starting.rename(self._root / f"{self.worker}.lock")
         self._own.mkdir(exist_ok=True)
+
+
+def _stem_in(folder: Path) -> str:
+    """The name of what a claim's folder holds; empty if it holds nothing."""
+    return min((os.path.splitext(name)[0] for name in os.listdir(folder)), default="")
 
 
 def _stem_and_suffix(name: str) -> tuple[str, str]:

@@ -77,7 +77,8 @@ class FolderTransport:
     def exhausted(self) -> bool:
         if self._config.continuous or self._scan is None:
             return False
-        return not (self._ready or self._own or self._refused or self._open or self._scan.ready or self._scan.growing)
+        here = self._ready or self._own or self._refused or self._open
+        return not (here or self._scan.ready or self._scan.growing or self._claims.incomplete)
 
     @property
     def backlog(self) -> int:
@@ -106,8 +107,7 @@ class FolderTransport:
                 now = time.monotonic()
                 if jobs or now >= deadline or self.exhausted:
                     return jobs
-                until = deadline if self._own else min(deadline, self._next_scan)
-                self._wake.wait(max(0.0, until - now))
+                self._wake.wait(max(0.0, min(deadline, self._next_scan) - now))
         except OSError as error:
             raise TransportError(f"--prediction_in {self._config.prediction_in}: {_reason(error)}") from error
 
@@ -146,8 +146,6 @@ class FolderTransport:
             self._look()
         while self._ready and len(self._own) < limit:
             pair = self._ready.popleft()
-            if pair.stem in self._open:
-                continue
             claim = self._claims.take(pair)
             if claim is not None:
                 self._own.append(claim)
@@ -155,15 +153,13 @@ class FolderTransport:
                 self._refuse(pair, rival)
 
     def _jobs(self, limit: int) -> list[Job]:
-        """Jobs for claims that are held but not worked on, one of a name at a time."""
+        """Jobs for claims that are held but not worked on."""
         for claim in [claim for claim in self._own if self._is_half(claim)]:
             self._resume(claim)
             self._own.remove(claim)
         jobs = [self._refused.popleft() for _ in range(len(self._refused))]
-        for claim in tuple(self._own):
-            if len(jobs) < limit and claim.stem not in self._open:
-                self._own.remove(claim)
-                jobs.append(self._job(claim))
+        while self._own and len(jobs) < limit:
+            jobs.append(self._job(self._own.popleft()))
         return jobs
 
     def _is_half(self, claim: Claim) -> bool:

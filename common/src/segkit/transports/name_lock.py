@@ -1,0 +1,49 @@
+"""That files of one name are worked on by one worker at a time, whose results would otherwise get mixed up."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+
+
+class NameLock:
+    """A lock on a name; the kernel lets go of it when the process ends, however it ends.
+
+    Args:
+        path: the lock's file.
+        descriptor: the file, opened and locked.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor: int | None = descriptor
+
+    @classmethod
+    def take(cls, folder: Path, name: str) -> NameLock | None:
+        """The lock on a name, kept as a file in `folder`; None while somebody has it.
+
+        Raises:
+            OSError: the folder cannot be written, or is gone.
+        """
+        path = folder / f"{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.name"
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return None
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return cls(path, descriptor)
+            os.close(descriptor)  # its last owner removed it in the meantime
+
+    def release(self) -> None:
+        """Lets go of the name and removes the file."""
+        if self._descriptor is not None:
+            self._path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = None
