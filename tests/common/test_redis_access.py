@@ -98,11 +98,20 @@ def test_a_user_who_may_not_listen_is_told_so(server):
     assert SECRET not in said
 
 
+@pytest.mark.parametrize("place", ["localhost:port/0", f":12/{SECRET}@localhost", "localhost?decode_responses=True"])
+def test_a_url_that_cannot_be_used(server, place):
+    with server.worker("--redis_url", f"redis://{place}") as worker:
+        _, said = worker.communicate(timeout=20)
+    assert worker.returncode == 2, said
+    assert "--redis_url: " in said
+    assert SECRET not in said
+
+
 def test_a_user_of_streams_who_may_do_no_more_than_needed(server):
     admin = server.client()
     commands = [
         "+ping", "+xreadgroup", "+xgroup", "+xadd", "+xack", "+xdel", "+xpending", "+xclaim", "+xautoclaim", "+xinfo",
-        "+xrange", "+multi", "+exec",
+        "+xrange", "+xlen", "+multi", "+exec",
     ]  # fmt: skip
     admin.acl_setuser(
         "worker", enabled=True, passwords=[f"+{SECRET}"], keys=["requests*", "results*"], commands=commands, reset=True

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from redis import exceptions
 from redis_process import SERVER, RedisProcess, entries, heavy_message, mask_of, message
 from workplace import wait_until
 
@@ -34,6 +35,11 @@ def end(*workers):
         _, said = worker.communicate(timeout=30)
         assert worker.returncode == 0, said
         assert "Traceback" not in said
+
+
+def stream_transport(server, **settings):
+    config = RedisConfig(redis_port=server.port, redis_in="requests", redis_out="results", **settings)
+    return StreamTransport(config, threading.Event())
 
 
 def results(client, number, timeout=60.0):
@@ -155,6 +161,63 @@ def test_what_ends_every_worker_is_put_aside(server, client):
     assert client.xlen("requests") == 0
 
 
+def test_a_deadly_request_takes_no_other_along(server, client):
+    for index in range(8):
+        client.xadd("requests", {"data": message(id=str(index), label=99 if index == 2 else 1)})
+    for _ in range(5):
+        with server.worker(*STREAM, "--batch_size", "4", "--quiet") as worker:
+            wait_until(lambda: worker.poll() is not None or client.xlen("requests") == 0, 30)
+    found = results(client, 8)
+    assert {name for name, answers in found.items() if "error" in answers[0]} == {"2"}
+    assert all(len(answers) == 1 for answers in found.values())
+
+
+def test_stops_do_not_count_as_tries(server, client):
+    client.xadd("requests", {"data": message(id="a")})
+    for _ in range(5):
+        transport = stream_transport(server)
+        (job,) = transport.receive(1, 1)
+        assert (job.error, transport.give_back(job)) == (None, True)
+        transport.close()
+    assert client.xlen("requests_dead") == 0
+
+
+def test_entries_survive_a_connection_that_breaks_while_they_are_taken_over(server, client, monkeypatch):
+    for index in range(3):
+        client.xadd("requests", {"data": message(id=str(index))})
+    client.xgroup_create("requests", "segkit", "0")
+    client.xreadgroup("segkit", "dead", {"requests": ">"})
+    time.sleep(0.35)
+    transport = stream_transport(server, redis_claim_idle=0.3)
+    look, looks = transport._deliveries, []
+
+    def break_once(entry):
+        looks.append(entry)
+        if len(looks) == 2:
+            raise exceptions.ConnectionError("cut")
+        return look(entry)
+
+    monkeypatch.setattr(transport, "_deliveries", break_once)
+    deadline = time.monotonic() + 20
+    while client.xlen("results") < 3 and time.monotonic() < deadline:
+        for job in transport.receive(8, 0.1):
+            transport.deliver(job, Outcome(parts={"reply": b"{}"}))
+    assert client.xlen("results") == 3
+    assert client.xlen("requests") == 0
+    transport.close()
+
+
+def test_results_do_not_go_into_something_else(server, client):
+    client.xadd("requests", {"data": message(id="a")})
+    client.set("results", "text")
+    with server.worker(*STREAM) as worker:
+        _, said = worker.communicate(timeout=20)
+    assert worker.returncode == 1
+    assert "results is no stream" in said
+    assert "Traceback" not in said
+    assert client.xlen("requests") == 1
+
+
 def test_a_stopped_worker_leaves_its_entries_to_others_at_once(server, client):
     for index in range(6):
         client.xadd("requests", {"data": message(id=str(index))})
@@ -200,8 +263,7 @@ def test_the_backlog_is_what_nobody_has_in_hand(server, client):
     """Answers in another order than the requests came: the server's own count is unknown then."""
     for index in range(6):
         client.xadd("requests", {"data": message(id=str(index))})
-    config = RedisConfig(redis_port=server.port, redis_in="requests", redis_out="results")
-    transport = StreamTransport(config, threading.Event())
+    transport = stream_transport(server)
     first, second = transport.receive(2, 1)
     assert (transport.backlog, transport.oldest_age > 0) == (4, True)
     transport.deliver(second, Outcome(parts={"reply": b"{}"}))

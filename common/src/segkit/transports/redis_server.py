@@ -24,16 +24,22 @@ log = logging.getLogger(__name__)
 # What passes by waiting: the server is away, starting, out of memory, or about to become a master.
 PASSING = (
     exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError, exceptions.OutOfMemoryError,
-    exceptions.ReadOnlyError, exceptions.TryAgainError,
+    exceptions.ReadOnlyError, exceptions.TryAgainError, exceptions.MasterDownError, exceptions.ClusterDownError,
 )  # fmt: skip
 # What does not pass, although the first of them counts as an error of the connection.
 REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
+# What passes, too, but has no class of its own: too few replicas, a disk that is full, a script that runs.
+_PASSING_CODES = frozenset({"NOREPLICAS", "MISCONF", "BUSY"})
 
 _CONNECT_SECONDS = 5.0
 _LAST_TRIES_SECONDS = 5.0
 _READ_SIZE = 1 << 20
 
 Result = TypeVar("Result")
+
+
+class Unwritable(TransportError):
+    """A channel or stream that this user may not write to, or that is something else."""
 
 
 class RedisServer:
@@ -48,6 +54,7 @@ class RedisServer:
     def __init__(self, config: RedisServerConfig, stop: threading.Event, give_up: float | None = None) -> None:
         self.client: Any = connect(config)  # its methods are typed for clients that answer later, too
         self._config, self._stop, self._give_up = config, stop, give_up
+        self._failing_since_stop: float | None = None
 
     def check(self) -> None:
         """Asks once whether the server answers.
@@ -68,27 +75,35 @@ class RedisServer:
 
         Raises:
             GaveUp: it stayed away for longer than --redis_give_up, or for some seconds after `stop`.
+            Unwritable: it does not let the command write where it wants to.
             TransportError: it refuses.
         """
         backoff = self.backoff()
-        stopped_at: float | None = None
         while True:
             try:
                 result = command()
             except REFUSED as error:
                 raise self.refusal(error) from None
-            except PASSING as error:
-                if self._stop.is_set():
-                    stopped_at = stopped_at or time.monotonic()
-                    if time.monotonic() - stopped_at > _LAST_TRIES_SECONDS:
-                        raise GaveUp(f"{self._config.server_name}: {error}; stopping without it") from None
-                    time.sleep(0.1)
+            except (*PASSING, exceptions.ResponseError) as error:
+                if not passes(error):
+                    kind = Unwritable if error_code(error) == "WRONGTYPE" else TransportError
+                    raise kind(f"{self._config.server_name}: {error}") from None
+                self._wait_a_little(error)
                 backoff.failed(error)
-            except exceptions.ResponseError as error:
-                raise TransportError(f"{self._config.server_name}: {error}") from None
             else:
+                self._failing_since_stop = None
                 backoff.worked()
                 return result
+
+    def _wait_a_little(self, error: Exception) -> None:
+        """Once the command is to stop: raises GaveUp when the server has been away for some seconds since."""
+        if not self._stop.is_set():
+            return
+        now = time.monotonic()
+        self._failing_since_stop = self._failing_since_stop or now
+        if now - self._failing_since_stop > _LAST_TRIES_SECONDS:
+            raise GaveUp(f"{self._config.server_name}: {error}; stopping without it") from None
+        time.sleep(0.1)
 
     def backoff(self) -> Backoff:
         """How long to wait between tries."""
@@ -97,11 +112,22 @@ class RedisServer:
     def refusal(self, error: Exception) -> TransportError:
         """The server's refusal in words that say what to do."""
         hint = "check --redis_password, --redis_password_env or the user in --redis_url, and what that user may do"
-        return TransportError(f"{self._config.server_name} refuses: {error}; {hint}")
+        kind = Unwritable if isinstance(error, exceptions.NoPermissionError) else TransportError
+        return kind(f"{self._config.server_name} refuses: {error}; {hint}")
 
     def close(self) -> None:
         """Closes the connections."""
         self.client.close()
+
+
+def passes(error: Exception) -> bool:
+    """Whether what the server, or the connection to it, says may be over in a while."""
+    return isinstance(error, PASSING) or error_code(error) in _PASSING_CODES
+
+
+def error_code(error: Exception) -> str:
+    """The word that an error of the server begins with, which redis-py leaves out where it has a class for it."""
+    return str(error).rpartition("caused error: ")[2].partition(" ")[0]
 
 
 def answer(server: RedisServer, outcome: Outcome, config: RedisConfig, send: Callable[[str, bytes], Result]) -> Result:
@@ -121,12 +147,10 @@ def answer(server: RedisServer, outcome: Outcome, config: RedisConfig, send: Cal
     target, text = _addressed(outcome, config)
     try:
         return server.insist(lambda: send(target, text))
-    except GaveUp:
-        raise
-    except (TransportError, UnicodeEncodeError) as error:
+    except (Unwritable, UnicodeEncodeError) as error:
         if outcome.reply_to is None:
             raise
-        reason = error.message if isinstance(error, TransportError) else "it is no text"
+        reason = error.message if isinstance(error, Unwritable) else "it is no text"
         log.warning("%s: no answer to %a: %s", outcome.id, outcome.reply_to, reason)
     refused = BadPrompt("reply_to", f"{outcome.reply_to!a}, where this worker cannot write", "one that it may write to")
     text = encode_error(refused, outcome.id, outcome.meta)

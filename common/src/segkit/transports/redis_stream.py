@@ -3,6 +3,9 @@
 An entry stays with the group until it is acknowledged, which happens in one transaction with adding its result. So a
 worker may die at any moment: its entries are claimed by others once they have been idle for --redis_claim_idle. While a
 worker lives it keeps telling the server that it is at work on its entries.
+
+The server counts how often each entry was delivered. One of them may be what ends the workers, and it takes all others
+that its worker has in hand along, so the last try of an entry is made alone: then it is known which one it was.
 """
 
 from __future__ import annotations
@@ -14,13 +17,14 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from redis import exceptions
 
 from segkit.config import RedisConfig
-from segkit.errors import BadJson, Internal
-from segkit.transports.redis_server import RedisServer, answer
+from segkit.errors import BadJson, Internal, TransportError
+from segkit.transports.redis_server import PASSING, RedisServer, answer, error_code
 from segkit.types import Job, Outcome
 
 log = logging.getLogger(__name__)
@@ -48,11 +52,15 @@ class StreamTransport:
         self._redis = self._server.client
         self._consumer = config.redis_consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._idle_ms = int(1000 * config.redis_claim_idle)
-        self._open: set[bytes] = set()
+        self._open: dict[bytes, int] = {}  # what is in hand, and how often it was delivered
+        self._trial = False  # an entry has its last try, or is about to; nothing else is taken
+        self._delivered = threading.Event()
         self._next_claim = 0.0
         self._cursor: bytes | str = "0-0"
         self._closed = threading.Event()
         self._server.insist(self._create_group)
+        for name in (config.redis_out, config.errors_to):
+            self._server.insist(partial(self._check_stream, name))
         self._pulse = threading.Thread(target=self._stay_alive, name="redis pulse", daemon=True)
         self._pulse.start()
 
@@ -62,12 +70,24 @@ class StreamTransport:
 
     @property
     def backlog(self) -> int:
-        """What no worker has in hand."""
-        return self._waiting()[0]
+        """What no worker has in hand; 0 if unknown.
+
+        The server's own `lag` is unknown or wrong in streams of which entries are deleted.
+        """
+        try:
+            return max(0, int(self._redis.xlen(self._in)) - int(self._group_info()["pending"]))
+        except exceptions.RedisError as error:
+            log.debug("no backlog: %s", error)
+            return 0
 
     @property
     def oldest_age(self) -> float:
-        return self._waiting()[1]
+        try:
+            first = self._redis.xrange(self._in, b"(" + self._group_info()["last-delivered-id"], "+", 1)
+        except exceptions.RedisError as error:
+            log.debug("no age: %s", error)
+            return 0.0
+        return max(0.0, time.time() - int(first[0][0].partition(b"-")[0]) / 1000) if first else 0.0
 
     def check(self) -> None:
         self._server.check()
@@ -77,12 +97,12 @@ class StreamTransport:
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
         answer(self._server, outcome, self._config, lambda stream, text: self._answer(job, stream, text))
-        self._open.discard(job.receipt)
+        self._forget(job.receipt)
 
     def give_back(self, job: Job) -> bool:
-        """Makes the entry so idle that the next worker to look takes it."""
-        self._claim_again([job.receipt], _ABANDONED_MS)
-        self._open.discard(job.receipt)
+        """Makes the entry so idle that the next worker to look takes it, as if it had never been here."""
+        self._return(job.receipt, self._open[job.receipt])
+        self._forget(job.receipt)
         return True
 
     def close(self) -> None:
@@ -117,12 +137,31 @@ class StreamTransport:
             return self._receive(limit, timeout)
         except exceptions.ResponseError as error:
             # The stream was deleted, or the server lost its data.
-            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
+            if error_code(error) not in ("NOGROUP", "UNBLOCKED"):
                 raise
             self._create_group()
             return []
+        except PASSING:
+            # The pulse of others could not get through, either. Theirs comes first when the server is back.
+            self._next_claim = time.monotonic() + 2 / 3 * self._config.redis_claim_idle
+            raise
+
+    def _check_stream(self, name: str) -> None:
+        """A transaction goes on after a command that failed: requests would be gone, and their results, too."""
+        try:
+            self._redis.xinfo_stream(name)
+        except exceptions.ResponseError as error:
+            if error_code(error) == "WRONGTYPE":
+                raise TransportError(
+                    f"--redis_out, --redis_err: the key {name} is no stream; choose another name or remove it"
+                ) from None
 
     def _receive(self, limit: int, timeout: float) -> list[Job]:
+        self._delivered.clear()
+        if self._trial and self._open:
+            self._delivered.wait(timeout)
+            return []
+        self._trial = False
         if time.monotonic() >= self._next_claim:
             self._next_claim = time.monotonic() + self._config.redis_claim_idle / 3
             if claimed := self._claim_from_the_dead(limit):
@@ -130,38 +169,35 @@ class StreamTransport:
         block = max(1, int(1000 * timeout))
         answer = self._redis.xreadgroup(self._group, self._consumer, {self._in: ">"}, count=limit, block=block)
         entries: list[Entry] = [entry for _, found in answer or () for entry in found]
-        return [self._opened(_job(entry)) for entry in entries]
+        self._open.update((name, 1) for name, _ in entries)
+        return [_job(entry) for entry in entries]
 
-    def _opened(self, job: Job) -> Job:
-        self._open.add(job.receipt)
-        return job
+    def _forget(self, entry: bytes) -> None:
+        self._open.pop(entry, None)
+        self._delivered.set()
 
-    def _claim_again(self, entries: Sequence[bytes], idle_ms: int) -> None:
-        """Says when this worker last touched its entries; does not count as a delivery."""
-        if entries:
-            self._redis.xclaim(self._in, self._group, self._consumer, 0, list(entries), idle=idle_ms, justid=True)
-
-    def _waiting(self) -> tuple[int, float]:
-        """How many entries wait to be delivered, and for how many seconds the first of them; zeros if unknown.
-
-        The server's own `lag` is unknown or wrong in streams of which entries are deleted.
-        """
+    def _return(self, entry: bytes, deliveries: int) -> None:
+        """Lets others have an entry at once, without counting this delivery; unreachable, the server will anyway."""
         try:
-            for group in self._redis.xinfo_groups(self._in):
-                if group["name"] == self._group.encode():
-                    first = self._redis.xrange(self._in, b"(" + group["last-delivered-id"], "+", 1)
-                    age = time.time() - int(first[0][0].partition(b"-")[0]) / 1000 if first else 0.0
-                    length = self._redis.xinfo_stream(self._in)["length"]
-                    return max(0, length - group["pending"]), max(0.0, age)
+            self._redis.xclaim(
+                self._in, self._group, self._consumer, 0, [entry], idle=_ABANDONED_MS, retrycount=deliveries - 1,
+                justid=True,
+            )  # fmt: skip
         except exceptions.RedisError as error:
-            log.debug("no backlog: %s", error)
-        return 0, 0.0
+            log.debug("%s is not given back: %s", entry.decode(), error)
+
+    def _group_info(self) -> dict[str, Any]:
+        for group in self._redis.xinfo_groups(self._in):
+            if group["name"] == self._group.encode():
+                return dict(group)
+        raise exceptions.ResponseError(f"no group {self._group}")
 
     def _stay_alive(self) -> None:
         """The pulse thread: as long as this process lives, nobody takes its entries for abandoned."""
         while not self._closed.wait(self._config.redis_claim_idle / 3):
             try:
-                self._claim_again(list(self._open), 0)
+                if entries := list(self._open):
+                    self._redis.xclaim(self._in, self._group, self._consumer, 0, entries, idle=0, justid=True)
             except exceptions.RedisError as error:  # the next beat may get through
                 log.debug("no pulse: %s", error)
 
@@ -170,14 +206,28 @@ class StreamTransport:
         answer: Any = self._redis.xautoclaim(
             self._in, self._group, self._consumer, self._idle_ms, self._cursor, count=limit
         )
-        self._cursor, entries = answer[0], answer[1]
+        self._cursor, claimed = answer[0], [entry for entry in answer[1] if entry[0] not in self._open]
         if self._cursor != b"0-0":
             self._next_claim = 0.0  # there are more
-        return [self._opened(self._taken_over(entry)) for entry in entries if entry[0] not in self._open]
+        deliveries = {name: self._deliveries(name) for name, _ in claimed}
+        last_tries = [entry for entry in claimed if deliveries[entry[0]] == self._config.redis_max_deliveries]
+        now = [entry for entry in claimed if entry not in last_tries]
+        if last_tries:
+            self._trial, self._next_claim, self._cursor = True, 0.0, "0-0"
+            if not now and not self._open:
+                now.append(last_tries.pop(0))
+            for name, _ in last_tries:
+                self._return(name, deliveries[name])
+        jobs = [self._taken_over(entry, deliveries[entry[0]]) for entry in now]
+        # Only now, when nothing can go wrong any more: what is open is kept alive, so somebody has to work on it.
+        self._open.update((name, deliveries[name]) for name, _ in now)
+        return jobs
 
-    def _taken_over(self, entry: Entry) -> Job:
-        states = self._redis.xpending_range(self._in, self._group, entry[0], entry[0], 1)
-        deliveries = states[0]["times_delivered"] if states else 1
+    def _deliveries(self, entry: bytes) -> int:
+        states = self._redis.xpending_range(self._in, self._group, entry, entry, 1)
+        return states[0]["times_delivered"] if states else 1
+
+    def _taken_over(self, entry: Entry, deliveries: int) -> Job:
         log.warning("entry %s: taken over, delivery %d", entry[0].decode(), deliveries)
         return _job(entry) if deliveries <= self._config.redis_max_deliveries else self._buried(entry, deliveries)
 
