@@ -87,6 +87,13 @@ def test_jpeg(mode, options):
     assert abs(decoded.astype(int) - np.asarray(image.convert("RGB"))).mean() < 3
 
 
+def test_jpeg_files_of_several_pictures_are_jpeg_files():
+    data = stored(smooth(), "MPO", quality=95, save_all=True, append_images=[Image.fromarray(255 - smooth())])
+    pixels, meta = decode_image(data, CONFIG)
+    assert meta["format"] == "JPEG"
+    assert abs(pixels.astype(int) - smooth()).mean() < 3
+
+
 def test_cmyk_tiff():
     cmyk = np.random.default_rng(1).integers(0, 256, (9, 8, 4), np.uint8)
     expected = (255 - cmyk[:, :, :3].astype(int)) * (255 - cmyk[:, :, 3:].astype(int)) / 255
@@ -114,44 +121,6 @@ def test_32_bits_have_no_range(dtype):
 def test_of_several_frames_the_first_is_read(fmt):
     second = Image.fromarray(255 - RGB)
     np.testing.assert_array_equal(decode(stored(RGB, fmt, save_all=True, append_images=[second])), RGB)
-
-
-TURNED = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.transpose(1, 0, 2),
-    6: lambda a: np.rot90(a, -1),
-    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
-    8: np.rot90,
-}
-
-
-@pytest.mark.parametrize("fmt", ["PNG", "TIFF", "WEBP"])
-@pytest.mark.parametrize("orientation", TURNED)
-def test_exif_orientation(fmt, orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    options = {"compression": "tiff_lzw"} if fmt == "TIFF" and orientation % 2 else {}
-    data = stored(RGB, fmt, exif=exif, **options)
-    ignored, ignored_meta = decode_image(data, InputConfig(exif="ignore"))
-    applied, applied_meta = decode_image(data, InputConfig(exif="apply"))
-    np.testing.assert_array_equal(ignored, RGB)
-    np.testing.assert_array_equal(applied, TURNED[orientation](RGB))
-    assert (ignored_meta["width"], ignored_meta["height"]) == (34, 21)
-    assert (applied_meta["height"], applied_meta["width"]) == applied.shape[:2]
-    assert ignored_meta["exif"] == ("none" if orientation == 1 else "ignored")
-    assert applied_meta["exif"] == ("none" if orientation == 1 else "applied")
-
-
-@pytest.mark.parametrize("value", [0, 9, 65535])
-def test_unknown_orientations_change_nothing(value):
-    exif = Image.Exif()
-    exif[0x0112] = value
-    pixels, meta = decode_image(stored(RGB, "PNG", exif=exif), InputConfig(exif="apply"))
-    np.testing.assert_array_equal(pixels, RGB)
-    assert meta["exif"] == "none"
 
 
 FORMATS = {fmt: stored(RGB, fmt) for fmt in ("JPEG", "PNG", "BMP", "TIFF", "WEBP")}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from segkit.errors import BadJson
-from segkit.wire.jsontext import read_object, write
+from segkit.wire.jsontext import MOST_MARKS, read_object, write
+from tests.peak_memory import peak_memory
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,27 @@ def test_the_deepest_text_that_is_read(opening, closing):
 def test_many_brackets_side_by_side_are_not_deep():
     text = b'{"a":[' + b",".join([b"[1]"] * 1000) + b"]}"
     assert write(read_object(text, "thing")) == text
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"{},", b"1,", b'"",', b'{"a":1},'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_too_many_values_are_refused_without_reading_them(unit, encoding):
+    text = (b'{"a":[' + unit * (MOST_MARKS + 1) + b"1]}").decode().encode(encoding)
+    with (
+        peak_memory() as peak,
+        pytest.raises(BadJson, match="thing: too many values; expected at most 500000 brackets"),
+    ):
+        read_object(text, "thing", MOST_MARKS)
+    assert peak() < 2_000_000
+
+
+def test_the_limit_of_values_is_exact():
+    text = b'{"image":"' + b"abcd" * MOST_MARKS + b'","a":[[1,[2],{"c":3}],4]}'
+    assert read_object(text, "thing", 9)["a"] == [[1, [2], {"c": 3}], 4]
+    with pytest.raises(BadJson, match="at most 8 brackets and commas"):
+        read_object(text, "thing", 8)
+
+
+def test_texts_that_we_trust_may_have_any_number_of_values():
+    text = b'{"a":[' + b"1," * MOST_MARKS + b"1]}"
+    assert len(read_object(text, "thing")["a"]) == MOST_MARKS + 1

@@ -119,3 +119,11 @@ def test_file_is_a_png_in_the_order_r_g_b():
     with Image.open(io.BytesIO(encode_overlay(prediction))) as image:
         assert (image.format, image.mode) == ("PNG", "RGB")
         np.testing.assert_array_equal(np.asarray(image), draw_overlay(prediction))
+
+
+@pytest.mark.parametrize("size", [(1, 1_000_001), (1_000_001, 1)])
+def test_very_long_images_are_written_as_well(size):
+    prediction = predicted(Instance(np.ones((1, 1), bool)), size=size)
+    with Image.open(io.BytesIO(encode_overlay(prediction))) as image:
+        assert (image.format, image.mode) == ("PNG", "RGB")
+        np.testing.assert_array_equal(np.asarray(image), draw_overlay(prediction))

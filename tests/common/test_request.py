@@ -11,7 +11,9 @@ from samples import PROMPT, encoded, picture
 from segkit.config import InputConfig
 from segkit.errors import BadImage, BadJson, BadPrompt, ImageTooLarge
 from segkit.types import Job
-from segkit.wire.request import address, decode_bare_image, decode_message, decode_pair
+from segkit.wire.jsontext import MOST_MARKS
+from segkit.wire.request import address, decode_bare_image, decode_image_message, decode_message, decode_pair
+from tests.peak_memory import peak_memory
 
 CONFIG = InputConfig()
 POINTS = json.loads(PROMPT)
@@ -42,6 +44,20 @@ def test_bare_image():
     request = decode_bare_image(Job("a", IMAGE), CONFIG)
     np.testing.assert_array_equal(request.image, np.asarray(picture()))
     assert (request.id, request.prompts, request.source, request.named) == ("a", (), None, False)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("blanks", ["", " " * 64, "\r\n\t " * 100])
+def test_messages_without_a_prompt_are_told_from_images(encoding, blanks):
+    text = blanks + json.dumps({"image": IMAGE_TEXT, "id": "mine"})
+    request = decode_image_message(Job("a", text.encode(encoding)), CONFIG)
+    assert (request.id, request.size) == ("mine", (16, 24))
+
+
+def test_image_files_without_a_message():
+    for fmt in ("JPEG", "PNG", "BMP", "TIFF", "WEBP"):
+        request = decode_image_message(Job("a", encoded(fmt=fmt)), CONFIG)
+        assert (request.id, request.size) == ("a", (16, 24))
 
 
 @pytest.mark.parametrize("members", [POINTS, {"prompt": POINTS}], ids=["beside", "inside"])
@@ -115,6 +131,35 @@ def test_limit_of_bytes_counts_the_image_not_its_text():
     assert decode_message(job, InputConfig(max_bytes=len(IMAGE) + 2)).size == (16, 24)
     with pytest.raises(ImageTooLarge, match=r"--max_bytes"):
         decode_message(job, InputConfig(max_bytes=len(IMAGE) - 3))
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_line_breaks_do_not_count_as_bytes_of_the_image(newline):
+    text = base64.encodebytes(IMAGE).decode().replace("\n", newline)
+    assert decode_message(message(**POINTS, image=text), InputConfig(max_bytes=len(IMAGE))).size == (16, 24)
+
+
+@pytest.mark.parametrize("unit", ["[],", "[1,2],", '{"x":1,"y":2,"label":1},'])
+def test_too_many_values_are_refused_without_reading_them(unit):
+    prompt = f'{{"points":[{unit * MOST_MARKS}1]}}'.encode()
+    whole = Job("a", b'{"image":"","id":"mine",' + prompt[1:])
+    with peak_memory() as peak:
+        for decode, job in (
+            (decode_pair, Job("a", IMAGE, prompt)),
+            (decode_message, whole),
+            (decode_image_message, whole),
+        ):
+            with pytest.raises(BadJson, match="too many values; expected at most 500000 brackets and commas"):
+                decode(job, CONFIG)
+        assert address(whole) == (None, None)
+        assert peak() < 2_000_000
+
+
+def test_as_many_clicks_as_there_may_be_in_large_messages():
+    clicks = [{"x": 5.25, "y": 6.5, "label": 1}] * 10_000
+    objects = [{"points": clicks}] * 10
+    request = decode_message(message(objects=objects, extra="A" * 2_000_000), CONFIG)
+    assert [len(prompt.clicks) for prompt in request.prompts] == [10_000] * 10
 
 
 def test_limits_hold_for_every_form():

@@ -13,6 +13,7 @@ from segkit.config import InputConfig
 from segkit.errors import BadImage, BadJson, ImageTooLarge, RequestError
 from segkit_tensormask import image_text
 from segkit_tensormask.image_text import read_image, write_image
+from tests.peak_memory import peak_memory
 
 SPACINGS = [(",", ":"), (", ", ": "), (",\n ", ":"), (" , ", " : ")]
 
@@ -59,6 +60,47 @@ def test_plain_texts_are_read_the_fast_way(separators):
     text = json.dumps({"img_data": as_lists(pixels)}, separators=separators).encode()
     np.testing.assert_array_equal(image_text._from_digits(text), pixels[:, :, ::-1].transpose(2, 0, 1))
     np.testing.assert_array_equal(read_image(write_image(pixels), InputConfig()), pixels)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("\ufeff{", "}"),
+        (' {"name" : "cup 1.jpg", "threshold": 0.5, "n":-3 ,', "}"),
+        ("{", ', "deep": null,\n"fast":true}\n'),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1, "\t"])
+def test_other_members_and_any_spacing_are_read_the_fast_way(start, end, indent):
+    pixels = image(200, 300)
+    array = json.dumps(as_lists(pixels), indent=indent).replace("\n", "\r\n")
+    text = f'{start}"img_data": {array}{end}'.encode()
+    np.testing.assert_array_equal(image_text._from_digits(text), pixels[:, :, ::-1].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"img_data": [[[1]],[[2]],[[3]]], "img_data": 5}', '{"img_data": 5, "img_data": [[[1]],[[2]],[[3]]]}',
+        '{"a": 1 "img_data": [[[1]],[[2]],[[3]]]}', '{"a": 01, "img_data": [[[1]],[[2]],[[3]]]}',
+        '{"a": {"img_data": [[[1]],[[2]],[[3]]]}}', '{"a": "b\tc", "img_data": [[[1]],[[2]],[[3]]]}',
+        '{"img_data": [[[1]],[[2]],[[3]]], }', '{, "img_data": [[[1]],[[2]],[[3]]]}',
+        '{"img_data": [[[1\n2]],[[2\n2]],[[3\n2]]]}', '{"img_data": [[[1\f]],[[2]],[[3]]]}',
+    ],
+)  # fmt: skip
+def test_other_members_are_read_as_json_reads_them(text):
+    expected, found = plainly(text.encode()), read(text.encode())
+    assert (found is None) == (expected is None)
+    if expected is not None:
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("unit", [b"[],", b'"",', b"1.5,", b"[[1],[1]],", b"300,"])
+def test_large_texts_that_are_no_image_are_refused_without_reading_them(unit):
+    text = b'{"img_data": [' + unit * 1_000_000 + b"1]}"
+    with peak_memory() as peak, pytest.raises(BadImage, match="too long to say where; expected three channels"):
+        read_image(text, InputConfig())
+    assert peak() < 2 * len(text) + 20_000_000
 
 
 @pytest.mark.parametrize(

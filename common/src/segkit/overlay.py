@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import cv2
 import numpy as np
+from PIL import Image
 
 from segkit.geometry import as_uint8, overlap
 from segkit.types import Bytes, Instance, Prediction, Prompt, Region
@@ -12,6 +15,7 @@ from segkit.wire.image import palette
 Colour = tuple[int, int, int]
 
 _TINT = 0.45
+_LONGEST_SIDE = 1_000_000  # pixels; OpenCV, which is faster than Pillow, writes no longer ones
 _WHITE, _BLACK, _RED = (255, 255, 255), (0, 0, 0), (255, 60, 60)
 
 
@@ -32,6 +36,10 @@ def draw_overlay(prediction: Prediction) -> Bytes:
 def encode_overlay(prediction: Prediction) -> bytes:
     """The picture of `draw_overlay` as a PNG file."""
     rgb = draw_overlay(prediction)
+    if max(rgb.shape) > _LONGEST_SIDE:
+        buffer = BytesIO()
+        Image.fromarray(rgb).save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue()
     _, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return data.tobytes()
 

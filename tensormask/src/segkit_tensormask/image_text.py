@@ -2,7 +2,8 @@
 
 A megapixel is 10 to 15 MB of text. Read as Python objects it takes half a second and more; here the digits become
 numbers where they stand, in numpy. That way knows only plain text of the right shape. Whatever else comes goes through
-a JSON reader, which is slower but can say what is wrong, and where.
+a JSON reader, which is slower but can say what is wrong, and where; up to a limit, because as objects a text may take
+fifty times its own memory.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ from segkit.wire import jsontext
 
 KEY = "img_data"
 
-_HEAD = re.compile(rb'\s*\{\s*"img_data"\s*:\s*')
-_TAIL = re.compile(rb"\s*\}\s*")
+_BLANKS = rb"[ \t\r\n]*"
+_COMMA, _COLON = _BLANKS + b"," + _BLANKS, _BLANKS + b":" + _BLANKS
+# Members beside the image are passed over.
+_MEMBER = rb'"(?!img_data")\w+"' + _COLON + rb'(?:"[\w .:/+-]*"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|true|false|null)'
+_HEAD = re.compile(rb'(?:\xef\xbb\xbf)?%b\{%b(?:%b%b){0,20}"img_data"%b' % (_BLANKS, _BLANKS, _MEMBER, _COMMA, _COLON))
+_TAIL = re.compile(rb"(?:%b%b){0,20}%b\}%b" % (_COMMA, _MEMBER, _BLANKS, _BLANKS))
 _CHUNK = 1 << 18  # bytes at a time; what is made of them stays in the processor's cache
 _SPACE = (ord(" ") - ord("0")) % 256
 _EXPECTED = "expected three channels (blue, green, red) of equally long rows of whole numbers from 0 to 255"
@@ -39,7 +44,8 @@ def read_image(text: bytes | bytearray, config: InputConfig) -> Bytes:
 
     Raises:
         BadJson: the text is not a JSON object.
-        BadImage: `img_data` is missing or not such an image; the error names the first value that is wrong.
+        BadImage: `img_data` is missing or not such an image; unless the text is beyond `jsontext.MOST_MARKS`, the error
+            names the first value that is wrong.
         ImageTooLarge: it has too many pixels.
     """
     # A pixel takes 6 bytes at least. Between N numbers there are N - 1 commas, however they are nested.
@@ -48,6 +54,8 @@ def read_image(text: bytes | bytearray, config: InputConfig) -> Bytes:
         raise ImageTooLarge(f"{KEY}: {pixels} pixels; expected at most {config.max_pixels} (--max_pixels)")
     planes = _from_digits(text)
     if planes is None:
+        if jsontext.has_more_marks(text, jsontext.MOST_MARKS):
+            raise BadImage(f"{KEY}: not such an image, and too long to say where; {_EXPECTED}, in UTF-8")
         planes = _from_lists(_read_object(text), text)
     blue, green, red = planes
     return np.asarray(cv2.merge((red, green, blue)))
@@ -65,7 +73,10 @@ def _from_digits(text: bytes | bytearray) -> Bytes | None:
     end = text.rfind(b"]") + 1
     if head is None or not _TAIL.fullmatch(text, end):
         return None
-    numbers, marks = _split(np.frombuffer(text, np.uint8)[head.end() : end])
+    array = np.frombuffer(text, np.uint8)[head.end() : end]
+    numbers, marks = _split(array)
+    if numbers is None and (dense := _without_blanks(array)) is not None:
+        numbers, marks = _split(dense)
     if numbers is None:
         return None
     width = marks.find(b"]") - 2
@@ -73,6 +84,22 @@ def _from_digits(text: bytes | bytearray) -> Bytes | None:
     if height == 0 or marks != _marks(height, width):
         return None
     return numbers.reshape(3, height, width)
+
+
+def _without_blanks(text: Bytes) -> Bytes | None:
+    """The text without spaces, tabs and line breaks; None if some stand between digits, or are very many in a row."""
+    parts, start = [], 0
+    while start < text.size - 1:
+        chunk = text[start : start + _CHUNK]
+        is_blank = (chunk == ord(" ")) | (chunk == ord("\n")) | (chunk == ord("\r")) | (chunk == ord("\t"))
+        places = np.flatnonzero(~is_blank)
+        kept = chunk.take(places)
+        is_digit = kept - np.uint8(ord("0")) <= 9
+        if places.size < 2 or (is_digit[:-1] & is_digit[1:] & (np.diff(places) > 1)).any():
+            return None
+        parts.append(kept[:-1])
+        start += int(places[-1])  # the last character of a chunk is the first of the next one
+    return np.concatenate([*parts, text[start:]])
 
 
 def _marks(height: int, width: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import struct
 import zlib
+from collections.abc import Mapping
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -22,7 +23,8 @@ _READER_ERRORS = (
     struct.error, zlib.error,
 )  # fmt: skip
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
-_ORIENTATION = 0x0112
+_ORIENTATION, _BITS, _PHOTOMETRIC = 0x0112, 258, 262
+_WHITE_IS_ZERO = 0
 # Back from upright to how the pixels are stored. Pillow itself turns TIFF files upright, and only those.
 _AS_STORED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -43,7 +45,7 @@ Image.MAX_IMAGE_PIXELS = None
 def decode_image(data: bytes | bytearray, config: InputConfig) -> tuple[Bytes, dict[str, Any]]:
     """Reads an image file of any supported format; of several frames or pages the first.
 
-    Grey, palette, CMYK and 16 bit become 8-bit RGB (16 bit keeps the high byte), alpha is dropped.
+    Grey, palette, CMYK and 16 bit become 8-bit RGB (of 12 or 16 bits the highest 8 count), alpha is dropped.
 
     Returns:
         The image, (H, W, 3) uint8 RGB, and facts about it for `meta`: width, height, format, exif.
@@ -59,8 +61,9 @@ def decode_image(data: bytes | bytearray, config: InputConfig) -> tuple[Bytes, d
     try:
         with Image.open(BytesIO(data), formats=_FORMATS) as image:
             _check_pixels(image.size, config)
-            fmt, orientation = image.format, image.getexif().get(_ORIENTATION, 1)
-            pixels = _to_rgb(_turned(image, orientation, config.exif))
+            fmt = "JPEG" if image.format == "MPO" else image.format  # as Pillow calls JPEG files of several pictures
+            orientation = _orientation(image)
+            pixels = _to_rgb(_turned(image, orientation, config.exif), getattr(image, "tag_v2", {}))
     except MemoryError:
         raise OutOfMemory("image: does not fit into memory; make it smaller or lower --max_pixels") from None
     except UnidentifiedImageError:
@@ -124,19 +127,39 @@ def _check_pixels(size: tuple[int, int], config: InputConfig) -> None:
         raise BadImage(f"image: {width}x{height} pixels; expected at least one")
 
 
+def _orientation(image: Image.Image) -> Any:
+    """What EXIF says; 1, which is upright, if it is missing or cannot be read."""
+    if image.format == "TIFF":  # its EXIF are the tags of the image itself
+        return image.getexif().get(_ORIENTATION, 1)
+    if image.format == "PNG":  # its EXIF may stand behind the pixels, of which errors are not to be passed over
+        image.load()
+    try:
+        return image.getexif().get(_ORIENTATION, 1)
+    except _READER_ERRORS:
+        return 1
+
+
 def _turned(image: Image.Image, orientation: Any, exif: str) -> Image.Image:
+    if orientation not in _AS_STORED:
+        return image
     if exif == "apply":
         ImageOps.exif_transpose(image, in_place=True)
-    elif image.format == "TIFF" and orientation in _AS_STORED:
+    elif image.format == "TIFF":
         image.load()
         return image.transpose(_AS_STORED[orientation])
     return image
 
 
-def _to_rgb(image: Image.Image) -> Bytes:
+def _to_rgb(image: Image.Image, tags: Mapping[int, Any]) -> Bytes:
+    """(H, W, 3) uint8 of an image and the tags of its file if that is a TIFF."""
     if image.mode in _SIXTEEN_BIT or (image.mode == "I" and image.format == "PNG"):
-        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        bits = tags.get(_BITS, (16,))[0]  # Pillow gives 12 bits as they are, in 16
+        grey = (np.asarray(image) >> (bits - 8)).astype(np.uint8)
+        if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow minds it at 8 bits only
+            grey = 255 - grey
         return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode == "I" and tags.get(_BITS) == (16,):
+        raise BadImage("image: 16 bits with a sign have no defined range; expected 8 or 16 bits a channel without one")
     if image.mode in ("I", "F"):
         raise BadImage("image: 32 bits a pixel have no defined range; expected 8 or 16 bits a channel")
     image.load()

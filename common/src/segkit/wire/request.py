@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from segkit.config import InputConfig
 from segkit.errors import BadImage, BadJson
 from segkit.types import Job, Request
 from segkit.wire import base64text, jsontext
-from segkit.wire.image import check_size, decode_image
+from segkit.wire.image import decode_image
 from segkit.wire.prompt import parse_prompt
+
+# After a byte order mark and blanks, in any encoding of Unicode. No image file starts like this.
+_OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?[\s\0\xfe\xff]*\{")
 
 
 def decode_pair(job: Job, config: InputConfig) -> Request:
     """An image file and its prompt file; without a prompt file, an image for a model that needs none."""
-    prompt = None if job.prompt is None else jsontext.read_object(job.prompt, "prompt")
+    prompt = None if job.prompt is None else _read_object(job.prompt, "prompt")
     prompts = () if prompt is None else parse_prompt(prompt)
     image, image_meta = decode_image(job.body, config)
     return Request(job.id, image, prompts, prompt, image_meta)
@@ -29,7 +33,7 @@ def decode_message(job: Job, config: InputConfig) -> Request:
     elif not isinstance(prompt, dict):
         raise BadJson('message: "prompt" is not an object in curly braces; expected one')
     prompts = parse_prompt(prompt)
-    image, image_meta = decode_image(_image_bytes(message, config), config)
+    image, image_meta = decode_image(_image_bytes(message), config)
     name = message.get("id")
     return Request(
         job.id if name is None else name, image, prompts, prompt, image_meta, name is not None, message.get("reply_to")
@@ -44,10 +48,10 @@ def decode_bare_image(job: Job, config: InputConfig) -> Request:
 
 def decode_image_message(job: Job, config: InputConfig) -> Request:
     """For models that need no prompt: the raw bytes of an image file, or JSON with `image`, `id` and `reply_to`."""
-    if job.body[:64].lstrip()[:1] != b"{":  # no image file starts like this
+    if not _OBJECT.match(job.body):
         return decode_bare_image(job, config)
     message = _message(job)
-    image, image_meta = decode_image(_image_bytes(message, config), config)
+    image, image_meta = decode_image(_image_bytes(message), config)
     name = message.get("id")
     return Request(
         job.id if name is None else name,
@@ -61,26 +65,29 @@ def decode_image_message(job: Job, config: InputConfig) -> Request:
 def address(job: Job) -> tuple[str | None, str | None]:
     """The id and `reply_to` in a JSON message, as far as they can be made out, for the answer that it is wrong."""
     try:
-        message = jsontext.read_object(job.body, "message")
+        message = _read_object(job.body, "message")
     except BadJson:
         return None, None
     name, reply_to = message.get("id"), message.get("reply_to")
     return name if isinstance(name, str) else None, reply_to if isinstance(reply_to, str) else None
 
 
+def _read_object(text: bytes | bytearray, what: str) -> dict[str, Any]:
+    return jsontext.read_object(text, what, jsontext.MOST_MARKS)
+
+
 def _message(job: Job) -> dict[str, Any]:
-    message = jsontext.read_object(job.body, "message")
+    message = _read_object(job.body, "message")
     for key in ("id", "reply_to"):
         if not isinstance(message.get(key, ""), str):
             raise BadJson(f'message: "{key}" is not a string; expected a string or nothing')
     return message
 
 
-def _image_bytes(message: dict[str, Any], config: InputConfig) -> bytes:
+def _image_bytes(message: dict[str, Any]) -> bytes:
     text = message.get("image")
     if not isinstance(text, str):
         raise BadJson('message: "image" is missing or not a string; expected an image file in base64')
-    check_size(len(text) * 3 // 4, config)
     try:
         return base64text.decode(text)
     except ValueError as error:
