@@ -68,6 +68,8 @@ def test_the_answer_is_what_the_client_accepts(client):
                        headers={"Accept": "image/png, */*;q=0.1"})  # fmt: skip
     assert mask.headers["content-type"] == "image/png"
     assert pixels(mask.content).max() == 7
+    lines = [("Accept", "text/html"), ("Accept", "image/png")]
+    assert client.post("/predict", files=form(), headers=lines).headers["content-type"] == "image/png"
     refused = client.post("/predict", files=form(), headers={"Accept": "text/html"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (406, "not_acceptable")
 

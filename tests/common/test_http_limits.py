@@ -88,6 +88,15 @@ def test_a_token_is_asked_for_where_work_is_done():
     assert not [line for line in server.said if "sesame" in line]
 
 
+def test_a_token_may_have_any_characters():
+    """Clients such as curl send what was typed, in UTF-8; the last byte of this one alone would be a space."""
+    server = HttpProcess("--token_env", "SECRET", env={"SECRET": "clé voilà"})
+    with server.client() as client:
+        for shown, status in [("Bearer clé voilà".encode(), 200), (b"Bearer cl\xe9 voil\xe0", 401), (b"\xff\xc2", 401)]:
+            assert client.get("/metrics", headers={"Authorization": shown}).status_code == status
+    assert server.stop() == 0
+
+
 def test_all_wrong_flags_are_named(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

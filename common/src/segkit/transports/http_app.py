@@ -100,7 +100,8 @@ class HttpApp:
         headers = request.headers
         check_token(request, self._config.token)
         content_type = headers.get("content-type", "")
-        form = endpoint.form(content_type, headers.get("accept", ""), headers.get("accept-encoding", ""))
+        accept, encodings = (", ".join(headers.getlist(name)) for name in ("accept", "accept-encoding"))
+        form = endpoint.form(content_type, accept, encodings)
         self._budget.check()
         most = endpoint.most_bytes(media_type_of(content_type), self._input_config.max_bytes)
         name, prompt = request.query_params.get("id"), request.query_params.get("prompt")

@@ -28,7 +28,7 @@ async def read_body(request: Request, most_bytes: int, seconds: float, share: Sh
     _check(int(request.headers.get("content-length", 0)), most_bytes)
     try:
         return await asyncio.wait_for(_read(request, most_bytes, share), seconds)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         arrived = f"{share.bytes} bytes arrived in {seconds:g} s"
         raise SlowUpload(f"body: {arrived}; expected all of it by then (--request_timeout)") from None
 

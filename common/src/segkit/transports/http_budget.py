@@ -11,7 +11,7 @@ from segkit.errors import Overloaded
 class Budget:
     """Counts what is held, on the thread of the server alone.
 
-    A body counts from its first byte on, a request from its last: who sends slowly takes no one's place.
+    A body counts from its first byte on, a request from its last: who sends slowly takes room for bytes, but no place.
 
     Args:
         most_requests: requests that arrived in full and are not answered.

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import socket
 import threading
+from functools import partial
 from types import TracebackType
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from segkit.config import HttpConfig
 from segkit.errors import ConfigError, TransportError
 from segkit.transports.http import HttpTransport
+from segkit.transports.http_guard import Guarded
 
 _BACKLOG = 1024  # connections that wait to be taken
 _KEEP_ALIVE = 20  # seconds that an idle connection is kept
-_HEAD_SECONDS = 10.0
-_MOST_HEAD_BYTES = 64 * 1024
 _SPARE_SECONDS = 3.0  # on top of the time limit of requests, before connections are cut
 
 
@@ -43,7 +41,7 @@ class HttpServer:
         self._transport = transport
         settings = uvicorn.Config(
             app,
-            http=Guarded,
+            http=partial(Guarded, read_seconds=config.request_timeout),  # type: ignore[arg-type]
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -95,46 +93,6 @@ class _Stoppable(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._stop.is_set()
-
-
-class Guarded(HttpToolsProtocol):
-    """Bounds the time and the bytes that a client may take for its request line and headers.
-
-    uvicorn itself waits for them for ever, and reads them without an end.
-    """
-
-    _head_timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._expect_head()
-
-    def data_received(self, data: bytes) -> None:
-        if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
-            self._expect_head()  # the next request on this connection
-        if self._head_timer is not None:
-            self._head_bytes += len(data)
-        super().data_received(data)
-        if self._head_timer is not None and self._head_bytes > _MOST_HEAD_BYTES:
-            self.transport.abort()
-
-    def on_headers_complete(self) -> None:
-        self._forget_head()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._forget_head()
-        super().connection_lost(exc)
-
-    def _expect_head(self) -> None:
-        self._head_bytes = 0
-        self._head_timer = self.loop.call_later(_HEAD_SECONDS, self.transport.abort)
-
-    def _forget_head(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
 
 
 def _listen(config: HttpConfig) -> socket.socket:
