@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sysconfig
@@ -131,6 +133,27 @@ def test_redis(tmp_path):
         np.testing.assert_array_equal(mask_of(answer) > 0, expected(threshold=0.8).masks.any(0))
 
 
+def test_a_config_of_a_network_that_is_too_large(folder):
+    channels = "RESNETS: {RES2_OUT_CHANNELS: 60000}, FPN: {OUT_CHANNELS: 60000}"
+    config = folder / "own.yaml"
+    for text, words in ((channels, "expected at most"), ("TENSOR_MASK: {NUM_CONVS: 100000000}", "NUM_CONVS")):
+        config.write_text(f"_BASE_: {MODEL[-1]}\nMODEL: {{{text}}}\n")
+        code, said = run(folder, model=[*MODEL[:2], "--config", str(config)])
+        assert code == 2, said
+        assert words in said
+
+
+def test_the_line_of_the_readme(tmp_path):
+    text = (GOLDEN.parents[2] / "tensormask" / "README.md").read_text()
+    line = re.search(r"^    (tensormask_train (?:.*\\\n)*.*)$", text, re.MULTILINE)[1]
+    program, *flags = shlex.split(line.replace("\\\n", " "))
+    shutil.copytree(GOLDEN / "configs", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "instances_train2017.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    result = subprocess.run([SCRIPTS / program, *flags], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.returncode == 1, result.stderr
+    assert "instances_train2017.json: 0 categories; the config has 80" in result.stderr
+
+
 def test_training_without_data_is_explained(tmp_path):
     command = [SCRIPTS / "tensormask_train", GOLDEN / "configs" / "tiny.yaml"]
     for flags, code, words in (
@@ -138,6 +161,7 @@ def test_training_without_data_is_explained(tmp_path):
         (["--images", "."], 2, "--annotations and --images"),
         (["--annotations", __file__, "--images", "."], 1, "not COCO annotations"),
         (["SOLVER.IMS_PER_BATCH", "0"], 2, "IMS_PER_BATCH"),
+        (["SOLVER.CLIP_GRADIENTS.ENABLED", "True"], 2, "CLIP_GRADIENTS"),
     ):
         result = subprocess.run([*command, *flags], capture_output=True, text=True, check=False, cwd=tmp_path)
         assert result.returncode == code, result.stderr

@@ -97,10 +97,17 @@ def predict_redis(model: Model, argv: Sequence[str] | None = None) -> int:
 
 
 def run(
-    parser: argparse.ArgumentParser, body: Callable[[argparse.Namespace], int], argv: Sequence[str] | None = None
+    parser: argparse.ArgumentParser,
+    body: Callable[[argparse.Namespace], int],
+    argv: Sequence[str] | None = None,
+    *,
+    intermixed: bool = False,
 ) -> int:
-    """Parses the flags and runs a command's body; errors become one message and their exit code."""
-    args = parser.parse_args(argv)
+    """Parses the flags and runs a command's body; errors become one message and their exit code.
+
+    With `intermixed` a list of arguments may go on behind flags.
+    """
+    args = (parser.parse_intermixed_args if intermixed else parser.parse_args)(argv)
     try:
         return body(args)
     except ConfigError as error:

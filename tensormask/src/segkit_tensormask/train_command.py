@@ -23,7 +23,7 @@ def train() -> None:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Parses the flags and trains. Returns the exit code."""
-    return cli.run(new_parser(), _train, argv)
+    return cli.run(new_parser(), _train, argv, intermixed=True)
 
 
 def new_parser() -> argparse.ArgumentParser:
@@ -65,10 +65,10 @@ def _train(args: argparse.Namespace) -> int:
     from tensormask.errors import CheckpointError as TensorMaskCheckpointError
     from tensormask.errors import ConfigError as TensorMaskConfigError
     from tensormask.errors import TensorMaskError
-    from tensormask.training.processes import this_process
+    from tensormask.training.processes import own_device, this_process
 
     log.set_up(LogConfig(quiet=args.quiet))
-    device = select_device(args.device)
+    device = select_device(own_device(args.device))
     try:
         with this_process(device) as process:
             return _train_here(args, process)
@@ -87,7 +87,7 @@ def _train_here(args: argparse.Namespace, process: Process) -> int:
     from tensormask.training.training_loop import FINAL, train
     from tensormask.training.weights_file import weights_file
 
-    config = Config.from_file(args.config, args.overrides)
+    config = Config.from_file(args.config, args.overrides, training=True)
     if config.ims_per_batch % process.count:
         raise ConfigError(
             [f"SOLVER.IMS_PER_BATCH is {config.ims_per_batch}; expected a multiple of {process.count} processes"]

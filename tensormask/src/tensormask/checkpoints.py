@@ -22,12 +22,15 @@ _READER_ERRORS = (
     MemoryError, AssertionError, struct.error, pickle.UnpicklingError,
 )  # fmt: skip
 # Once saved with the weights; the config's values count.
-_IGNORED = ("anchor_generator.cell_anchors", "pixel_mean", "pixel_std")
+_IGNORED = ("anchor_generator.cell_anchors", "pixel_mean", "pixel_std", "num_batches_tracked")
+_MASK_BRANCH = "head.mask_"
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 
 
 def load(net: nn.Module, path: Path) -> None:
-    """Loads all weights of the network: detectron2's `.pkl` and `.pth`, or safetensors.
+    """Loads all weights of the network: detectron2's `.pkl` and `.pth`, or safetensors. All in the file are used.
+
+    A network without masks may get its weights from a model with masks.
 
     Raises:
         CheckpointError: missing, broken, or not of this network. What differs is named.
@@ -47,6 +50,14 @@ def load(net: nn.Module, path: Path) -> None:
             f"{path}: {len(different)} of {len(own)} weights have another shape than the config says, the first is "
             f"{name}: {tuple(found[name].shape)}, expected {tuple(own[name].shape)}; give the config of this model "
             "(NUM_CLASSES and the numbers of channels decide)"
+        )
+    unused = [name for name in found if name not in own]
+    if not any(name.startswith(_MASK_BRANCH) for name in own):
+        unused = [name for name in unused if not name.startswith(_MASK_BRANCH)]
+    if unused:
+        raise CheckpointError(
+            f"{path}: {len(unused)} weights in it are none of the network of the config, such as "
+            f"{', '.join(unused[:3])}; give the config of this model (DEPTH, NUM_CONVS and the *_ON switches decide)"
         )
     net.load_state_dict({name: found[name] for name in own})
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tensormask.config_values import MISSING, lookup, shown
 from tensormask.errors import ConfigError
 
 NEWEST_VERSION = 2
@@ -20,7 +22,7 @@ _DEEPEST = 20
 _RENAMED = {("MODEL", "WEIGHT"): "WEIGHTS", ("TEST", "DETECTIONS_PER_IMG"): "DETECTIONS_PER_IMAGE"}
 
 
-def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def read(path: Path, overrides: Sequence[str] = (), known: Collection[str] = ()) -> dict[str, Any]:
     """The nested values of a config file, over those of its bases.
 
     A `_BASE_` is relative to the file that names it; of several bases the later one wins. Maps are merged, everything
@@ -29,20 +31,25 @@ def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Args:
         path: the file.
         overrides: KEY VALUE KEY VALUE ..., keys with dots, merged over the file.
+        known: keys that overrides may have, besides those in the file.
 
     Raises:
-        ConfigError: missing, not YAML, with tags that would make Python objects, or with bases without end.
+        ConfigError: missing, not YAML, with tags that would make Python objects, or with bases without end; or an
+            override's key is not known.
     """
     values = _read(path, 0)
     version = values.get("VERSION", 1 if "WEIGHT" in _section(values, "MODEL") else NEWEST_VERSION)
     if version not in (1, NEWEST_VERSION):
-        raise ConfigError(str(path), [f"VERSION is {version!r}; expected {NEWEST_VERSION}"])
+        raise ConfigError(str(path), [f"VERSION is {shown(version)}; expected {NEWEST_VERSION}"])
     for (section, old), new in _RENAMED.items():
         found = _section(values, section)
         if version == 1 and old in found:
             found[new] = found.pop(old)
     if len(overrides) % 2:
         raise ConfigError(str(path), [f"{overrides[-1]} has no value; expected KEY VALUE KEY VALUE ..."])
+    unknown = [key for key in overrides[::2] if key not in known and lookup(values, key, MISSING) is MISSING]
+    if unknown:
+        raise ConfigError(str(path), [_unknown(key, known) for key in unknown])
     for key, text in zip(overrides[::2], overrides[1::2], strict=True):
         nested: Any = literal(text)
         for name in reversed(key.split(".")):
@@ -52,8 +59,8 @@ def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def write(values: dict[str, Any], path: Path) -> None:
-    """Writes nested values as a config file without bases."""
-    path.write_text(yaml.safe_dump(values, sort_keys=True), encoding="utf-8")
+    """Writes nested values as a config file without bases, which gives the same values when it is read."""
+    path.write_text(yaml.safe_dump(_quoted(values), sort_keys=True), encoding="utf-8")
 
 
 def literal(text: str) -> Any:
@@ -75,6 +82,20 @@ def _construct_string(loader: _Loader, node: yaml.ScalarNode) -> Any:
 
 
 _Loader.add_constructor("tag:yaml.org,2002:str", _construct_string)
+
+
+def _quoted(value: Any) -> Any:
+    """With Python's quotes around strings that would be read as something else, e.g. a folder called 2026."""
+    if isinstance(value, dict):
+        return {key: _quoted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_quoted(item) for item in value]
+    return repr(value) if isinstance(value, str) and literal(value) != value else value
+
+
+def _unknown(key: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(key, known, 1)
+    return f"{key} is not a key of this config" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _read(path: Path, depth: int) -> dict[str, Any]:

@@ -45,9 +45,21 @@ def typed(value: Any, default: Any, of: type) -> tuple[Any, str]:
     return value, "" if good else f"{shown(value)}; expected {expected}"
 
 
+def bounds_problem(value: Any, low: int, high: int) -> str:
+    """What is wrong with a number, or with those in lists of lists, or nothing: each has to be from low to high."""
+    if isinstance(value, tuple):
+        return next(filter(None, (bounds_problem(item, low, high) for item in value)), "")
+    if low <= value <= high:
+        return ""
+    return f"{shown(value)}; expected at {f'most {high}' if value > high else f'least {low}'}"
+
+
 def shown(value: object) -> str:
     """A value for a message, shortened."""
-    return reprlib.repr(value)
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python does not write whole numbers of thousands of digits
+        return "a number of thousands of digits"
 
 
 def _is_list(value: Any, of: type) -> bool:

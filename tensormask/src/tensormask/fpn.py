@@ -38,6 +38,12 @@ class FPN(nn.Module):
             self.add_module(f"fpn_lateral{stage}", Conv(channels, config.fpn_out_channels, 1))
             self.add_module(f"fpn_output{stage}", Conv(config.fpn_out_channels, config.fpn_out_channels, 3))
 
+    def freeze_unused(self, levels: int) -> None:
+        """Excludes from training what makes the levels behind the first ones."""
+        last = [*(f"fpn_output{stage}" for stage in (2, 3, 4, 5)), "top_block.p6", "top_block.p7"]
+        for name in last[levels:]:
+            self.get_submodule(name).requires_grad_(False)
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """float32 (N, 3, H, W), H and W multiples of 32 -> p2 ... p7, each (N, C, H_l, W_l)."""
         stages = self.bottom_up(images)

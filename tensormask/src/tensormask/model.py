@@ -70,7 +70,7 @@ class TensorMask:
             device: where it shall run.
 
         Raises:
-            ConfigError: the config cannot be used.
+            ConfigError: the config cannot be used, or its network is too large.
             CheckpointError: the checkpoint cannot be read, or does not belong to the config.
         """
         net = build(Config.from_file(config))
@@ -153,14 +153,12 @@ class TensorMask:
         tensors = [preprocessing.as_tensor(image) for image in inputs]
         output = self.net(preprocessing.batch(tensors, self.config, self.device))
         return [
-            self._result(output, number, (image.shape[0], image.shape[1]), size, threshold)
+            self._result(output.of(number), (image.shape[0], image.shape[1]), size, threshold)
             for number, (image, size) in enumerate(zip(inputs, sizes, strict=True))
         ]
 
-    def _result(
-        self, output: Output, number: int, input_size: tuple[int, int], size: tuple[int, int], threshold: float
-    ) -> Result:
-        found = detect(output, number, self.config, threshold)
+    def _result(self, output: Output, input_size: tuple[int, int], size: tuple[int, int], threshold: float) -> Result:
+        found = detect(output, 0, self.config, threshold)
         (height, width), (scale_y, scale_x) = size, (size[0] / input_size[0], size[1] / input_size[1])
         scale = found.boxes.new_tensor([scale_x, scale_y, scale_x, scale_y])
         boxes = torch.minimum((found.boxes * scale).clamp(min=0), scale.new_tensor([width, height, width, height]))

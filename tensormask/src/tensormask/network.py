@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,11 @@ from tensormask.anchors import AnchorGrid
 from tensormask.bipyramid import MaskPredictor
 from tensormask.config import Config
 from tensormask.convolution import Conv, FrozenBatchNorm
+from tensormask.errors import ConfigError
 from tensormask.fpn import FPN
 from tensormask.head import Head
+
+_MOST_WEIGHTS = 2**30  # the network around ResNet-152 has 71 million
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,13 @@ class Output:
     deltas: list[Tensor]
     masks: MaskPredictor
     grid: AnchorGrid
+
+    def of(self, image: int) -> Output:
+        """What it says about one image, by its number: a batch of its own, whose masks cost nothing for the others."""
+        own = slice(image, image + 1)
+        masks = replace(self.masks, pyramid=[level[own] for level in self.masks.pyramid])
+        logits, deltas = ([level[own] for level in levels] for levels in (self.logits, self.deltas))
+        return Output(logits, deltas, masks, self.grid)
 
 
 class TensorMaskNet(nn.Module):
@@ -65,7 +75,15 @@ class TensorMaskNet(nn.Module):
 
 
 def build(config: Config) -> TensorMaskNet:
-    """A network whose weights are not set to anything yet, which saves the time of doing so."""
+    """A network whose weights are not set to anything yet, which saves the time of doing so.
+
+    Raises:
+        ConfigError: it has more weights than a network of this kind can need.
+    """
     with torch.device("meta"):
         net = TensorMaskNet(config)
+    count = sum(value.numel() for value in net.state_dict().values())
+    if count > _MOST_WEIGHTS:
+        problem = f"{count} weights; expected at most {_MOST_WEIGHTS}: its numbers of channels and classes decide"
+        raise ConfigError("the network of this config", [problem])
     return net.to_empty(device="cpu")

@@ -132,6 +132,30 @@ def test_another_network(net, weights, tmp_path):
         checkpoints.load(net, tmp_path / "a.pth")
 
 
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (["MODEL.RESNETS.DEPTH", "101"], r"255 weights .*res4\.6\.conv1"),
+        (["MODEL.TENSOR_MASK.NUM_CONVS", "3"], r"6 weights .*head\.cls_subnet\.4\.weight"),
+        (["MODEL.MASK_ON", "False"], None),
+    ],
+)
+def test_a_larger_network(original, net, tmp_path, other, words):
+    """A file is loaded whole or not at all; only masks may be left out."""
+    larger, smaller = (build(Config.from_file(original.config, values)) for values in (other, []))
+    if words is None:
+        larger, smaller = smaller, larger
+    state = {name: torch.ones_like(value) for name, value in larger.state_dict().items()}
+    state["backbone.bottom_up.stem.conv1.norm.num_batches_tracked"] = torch.tensor(3)
+    torch.save({"model": state}, tmp_path / "larger.pth")
+    if words is None:
+        checkpoints.load(smaller, tmp_path / "larger.pth")
+        same(smaller, state)
+    else:
+        with pytest.raises(CheckpointError, match=words):
+            checkpoints.load(smaller, tmp_path / "larger.pth")
+
+
 class Evil:
     """A pickle that would create a file."""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tensormask import config_file
 from tensormask.config import Config
 from tensormask.errors import ConfigError
+from tensormask.network import build
 
 CONFIGS = {
     "tensormask_R_50_FPN_1x.yaml": (90000, (60000, 80000), (800,)),
@@ -45,6 +48,13 @@ def test_what_is_written_is_read_again(original, tmp_path):
     assert Config.from_file(tmp_path / "config.yaml") == config
 
 
+@pytest.mark.parametrize("text", ["20251121", "1e3", "None", "(a)", "(1,)", "true", "0x10", "'a'", "[]", " 7", "it's"])
+def test_a_string_stays_a_string(original, tmp_path, text):
+    config = replace(Config.from_file(original.config), output_dir=text, datasets_train=(text,))
+    config_file.write(config.as_nested(), tmp_path / "config.yaml")
+    assert Config.from_file(tmp_path / "config.yaml") == config
+
+
 def test_bases(tmp_path):
     (tmp_path / "deeper").mkdir()
     (tmp_path / "first.yaml").write_text("A: {x: 1, y: 1, z: [1, 2]}\nB: 1\n")
@@ -74,6 +84,10 @@ def test_overrides(original):
     assert (config.lr_steps, config.num_classes) == ((3, 4), 5)
     with pytest.raises(ConfigError, match="has no value"):
         Config.from_file(original.config, ["SEED"])
+    with pytest.raises(ConfigError, match=r"SOLVER\.BASE_LRATE is not a key of .* did you mean SOLVER\.BASE_LR\?"):
+        Config.from_file(original.config, ["SOLVER.BASE_LRATE", "0.5", "SEED", "1"])
+    dump = original.folder / "config_dump_6x.yaml"  # has keys that do not matter here
+    assert Config.from_file(dump, ["TEST.EVAL_PERIOD", "5", "MODEL.FPN.NORM", ""]) == Config.from_file(dump)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +139,60 @@ def test_values_that_cannot_be(tmp_path, key, value, words):
     Config.from_file(tmp_path / "own.yaml")
     with pytest.raises(ConfigError, match=words):
         Config.from_file(tmp_path / "own.yaml", [key, value])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("SOLVER.CLIP_GRADIENTS.ENABLED", "True"),
+        ("SOLVER.LR_SCHEDULER_NAME", "WarmupCosineLR"),
+        ("SOLVER.REFERENCE_WORLD_SIZE", "8"),
+        ("SOLVER.IMS_PER_BATCH", "0"),
+        ("SOLVER.WARMUP_METHOD", "cosine"),
+        ("DATALOADER.SAMPLER_TRAIN", "RepeatFactorTrainingSampler"),
+        ("INPUT.CROP.ENABLED", "True"),
+        ("INPUT.RANDOM_FLIP", "vertical"),
+        ("INPUT.MIN_SIZE_TRAIN", "()"),
+    ],
+)
+def test_what_only_training_needs_stops_only_training(tmp_path, key, value):
+    (tmp_path / "own.yaml").write_text(GOOD)
+    assert Config.from_file(tmp_path / "own.yaml", [key, value]).depth == 50
+    with pytest.raises(ConfigError, match=key.rpartition(".")[2]):
+        Config.from_file(tmp_path / "own.yaml", [key, value], training=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("NUM_CONVS", "100000000", "at most"),
+        ("NUM_CONVS", "0x" + "f" * 5000, "at most"),
+        ("CLS_CHANNELS", "1000000", "at most"),
+        ("CLS_CHANNELS", "-3", "at least 1"),
+        ("MASK_CHANNELS", "0", "at least 1"),
+        ("NUM_CLASSES", "10000000000000", "at most"),
+        ("TOPK_CANDIDATES_TEST", "10000000000000", "at most"),
+    ],
+)
+def test_a_network_has_bounds(tmp_path, key, value, words):
+    (tmp_path / "own.yaml").write_text(GOOD)
+    with pytest.raises(ConfigError, match=rf"{key}: .*expected {words}"):
+        Config.from_file(tmp_path / "own.yaml", [f"MODEL.TENSOR_MASK.{key}", value])
+
+
+@pytest.mark.parametrize("size", ["1000000000", "1e300", ".inf", ".nan", "3"])
+def test_anchors_have_bounds(tmp_path, size):
+    (tmp_path / "own.yaml").write_text(GOOD.replace("[44, 60]", f"[44, {size}]"))
+    with pytest.raises(ConfigError, match=r"SIZES: .*expected at (least 4|most)"):
+        Config.from_file(tmp_path / "own.yaml")
+
+
+def test_all_weights_together_have_a_bound(tmp_path):
+    (tmp_path / "own.yaml").write_text(GOOD)
+    channels = ["MODEL.FPN.OUT_CHANNELS", "60000", "MODEL.RESNETS.RES2_OUT_CHANNELS", "60000"]
+    config = Config.from_file(tmp_path / "own.yaml", channels)
+    with pytest.raises(ConfigError, match="weights; expected at most"):
+        build(config)
 
 
 def test_all_problems_at_once(tmp_path):

@@ -65,6 +65,14 @@ def test_an_answer_does_not_depend_on_the_others(original, model):
         assert (covered != expected).mean() < 1e-3
 
 
+def test_the_masks_of_an_image_are_made_of_its_own_features(original):
+    model, images = original.model(), []
+    for part in (model.net.head.mask_subnet, model.net.head.mask_fuse):
+        part.register_forward_hook(lambda module, inputs, result: images.append(len(inputs[0])))
+    assert all(len(result.masks) for result in model.predict([original.image("im0")] * 3, batch_size=3))
+    assert set(images) == {1}
+
+
 def test_a_higher_threshold_gives_the_first_ones(original, model):
     image = original.image("im0")
     (every,), (some,) = model.predict([image]), model.predict([image], threshold=0.5)

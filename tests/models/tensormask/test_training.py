@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.amp.grad_scaler import GradScaler
 
+from segkit import device, log
+from segkit.errors import DeviceError
+from segkit_tensormask import train_command
 from tensormask.config import Config
 from tensormask.errors import CheckpointError, DatasetError
 from tensormask.model import TensorMask
@@ -21,6 +27,7 @@ from tensormask.training.coco_dataset import Record, read_records
 from tensormask.training.processes import Process
 from tensormask.training.solver import rate_factor
 from tensormask.training.training_loop import train
+from tensormask.training.training_state import TrainingState
 
 CPU = Process(torch.device("cpu"))
 # A small network whose random backbone stays as it is: without batch normalisation only a tamed one can be trained.
@@ -72,8 +79,11 @@ def test_it_learns_shapes(setting, tmp_path):
     assert right > 0.9 * len(records)
 
 
-def test_an_interrupted_training_ends_like_another(setting, tmp_path):
-    config, records = setting("SOLVER.CHECKPOINT_PERIOD", "3")
+@pytest.mark.parametrize("seed", ["1", "-1"])
+def test_an_interrupted_training_ends_like_another(setting, tmp_path, monkeypatch, seed):
+    clock = itertools.count(1_000_000_000)
+    monkeypatch.setattr(time, "time", lambda: next(clock))  # where no seed is set, it is drawn from the clock
+    config, records = setting("SOLVER.CHECKPOINT_PERIOD", "3", "SEED", seed)
     (tmp_path / "whole").mkdir()
     whole = weights(train(config, records, tmp_path / "whole", CPU))
     names = {path.name for path in (tmp_path / "whole").iterdir()}
@@ -82,6 +92,27 @@ def test_an_interrupted_training_ends_like_another(setting, tmp_path):
     resumed = weights(train(config, records, tmp_path / "whole", CPU, resume=True))
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, msg=name)
+
+
+def test_scaling_may_begin_when_a_training_is_resumed(tmp_path):
+    net = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(net.parameters())
+
+    def state(scaled):
+        scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer)
+        return TrainingState(net, optimizer, scheduler, GradScaler("cpu", enabled=scaled), 0, 7)
+
+    for before, after in ((False, True), (True, False), (True, True)):
+        state(before).save(tmp_path, "model.pth")
+        assert state(after).resume(tmp_path)
+
+
+def test_what_is_not_used_is_not_trained(setting, tmp_path):
+    levels = ["MODEL.TENSOR_MASK.IN_FEATURES", "['p2','p3']", "MODEL.ANCHOR_GENERATOR.SIZES", "[[44,60],[88,120]]"]
+    config, records = setting(*levels, "SOLVER.MAX_ITER", "1")
+    net = train(config, records, tmp_path, CPU)
+    assert all(value.grad is not None for value in net.parameters() if value.requires_grad)
+    assert net.backbone.get_submodule("fpn_output3").weight.requires_grad
 
 
 def test_a_broken_checkpoint_is_named(setting, tmp_path):
@@ -104,6 +135,35 @@ def test_losses_that_are_no_numbers_end_it(setting, tmp_path):
     with pytest.raises(FloatingPointError, match="try a lower"):
         train(config, records, tmp_path, CPU)
     assert not (tmp_path / "model_final.pth").exists()
+
+
+def test_the_command_with_values_between_its_flags(original, shapes, tmp_path):
+    data = ["--annotations", str(shapes[0]), "--images", str(shapes[1])]
+    flags = [*data, *SETTINGS, "SOLVER.MAX_ITER", "1", "--output_dir", "20251121", "--device", "cpu"]
+    command = [sys.executable, "-m", "segkit_tensormask.train_command", str(original.config)]
+    result = subprocess.run([*command, *flags], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr[-3000:]
+    folder = tmp_path / "20251121"
+    assert TensorMask.from_files(folder / "config.yaml", folder / "model_final.pth").config.output_dir == "20251121"
+
+
+def test_each_process_touches_its_own_gpu_only(monkeypatch):
+    asked = []
+
+    def select_device(name):
+        asked.append(name)
+        raise DeviceError("it is only asked for")
+
+    # Several GPUs and the processes of torchrun are said to be there; the tests have none.
+    monkeypatch.setattr(device, "select_device", select_device)
+    monkeypatch.setattr(log, "set_up", lambda config: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for processes in ("8", "1"):
+        monkeypatch.setenv("WORLD_SIZE", processes)
+        monkeypatch.setenv("LOCAL_RANK", "5")
+        for name in ("auto", "cuda:3", "cpu"):
+            assert train_command.run(["config.yaml", "--device", name]) == DeviceError.exit_code
+    assert asked == ["cuda:5", "cuda:5", "cpu", "auto", "cuda:3", "cpu"]
 
 
 @pytest.mark.slow
@@ -163,6 +223,10 @@ def test_rates(original, iteration, rate):
         (lambda c: c.pop("images"), "not COCO annotations"),
         (lambda c: c["annotations"][0].update(segmentation={"size": [1, 1], "counts": [1]}), "run-length"),
         (lambda c: c["annotations"][0].update(category_id=1), "not COCO annotations"),
+        (lambda c: c["annotations"][0].pop("bbox"), "annotation 0 has the bbox None; expected four numbers"),
+        (lambda c: c["annotations"][0].update(bbox="1 1 5 5"), "annotation 0 has the bbox '1 1 5 5'"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 1, "5", 5]), "annotation 0 has the bbox"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 1, float("nan"), 5]), "annotation 0 has the bbox"),
     ],
 )
 def test_annotations_that_cannot_be_used(original, shapes, tmp_path, change, words):
@@ -172,3 +236,16 @@ def test_annotations_that_cannot_be_used(original, shapes, tmp_path, change, wor
     config = Config.from_file(original.config, SETTINGS)
     with pytest.raises(DatasetError, match=words):
         read_records(tmp_path / "a.json", shapes[1], config)
+
+
+def test_boxes_without_masks(setting, original, shapes, tmp_path):
+    content = json.loads(shapes[0].read_text())
+    for number, annotation in enumerate(content["annotations"]):
+        annotation.pop("segmentation") if number % 2 else annotation.update(segmentation=[])
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    config, _ = setting("MODEL.MASK_ON", "False", "SOLVER.MAX_ITER", "1")
+    records = read_records(tmp_path / "a.json", shapes[1], config)
+    assert [len(record.annotations) for record in records] == [1] * 24
+    train(config, records, tmp_path, CPU)
+    (line,) = (tmp_path / "metrics.json").read_text().splitlines()
+    assert json.loads(line)["loss_box_reg"] > 0

@@ -42,7 +42,7 @@ class Augmentation:
         boxes, classes, shapes = [], [], []
         for annotation in annotations:
             box = _box(annotation["bbox"], scale, new, flip)
-            shape = _shape(annotation["segmentation"], scale, new, flip)
+            shape = _shape(annotation["segmentation"], scale, new, flip) if self.config.mask_on else None
             if (box[2:] - box[:2]).min() > _SMALLEST_SIDE and (not isinstance(shape, list) or shape):
                 boxes.append(box)
                 classes.append(annotation["category"])
@@ -54,6 +54,8 @@ class Augmentation:
     ) -> GroundTruth:
         box_tensor = torch.tensor(np.array(boxes).reshape(-1, 4), dtype=torch.float32)
         class_tensor = torch.tensor(classes, dtype=torch.int64)
+        if not self.config.mask_on:
+            return GroundTruth(box_tensor, class_tensor)
         if self.config.mask_format == "polygon":
             return GroundTruth(box_tensor, class_tensor, polygons=tuple(shapes))
         masks = [whole_mask(_as_lists(shape), *size) if isinstance(shape, list) else shape for shape in shapes]

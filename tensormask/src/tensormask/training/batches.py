@@ -1,4 +1,7 @@
-"""Which images come when: shuffled without end, landscape and portrait apart, the same after a restart."""
+"""Which images come when: shuffled without end, landscape and portrait apart, the same after a restart.
+
+All of it follows from the seed, which a checkpoint keeps.
+"""
 
 from __future__ import annotations
 

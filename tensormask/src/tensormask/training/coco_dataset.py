@@ -15,9 +15,12 @@ from PIL import Image, ImageOps
 from torch.utils.data import Dataset
 
 from tensormask.config import Config
+from tensormask.config_values import shown
 from tensormask.errors import DatasetError
 from tensormask.preprocessing import Array
 from tensormask.training.augmentation import Augmentation, Sample
+
+_FARTHEST = 1e9  # pixels; neither infinite nor NaN is below it
 
 
 @dataclass(frozen=True)
@@ -113,14 +116,26 @@ def named_files(name: str) -> tuple[Path, Path]:
 
 
 def _usable(annotation: dict[str, Any], config: Config, origin: Path) -> bool:
+    box = annotation.get("bbox")
+    if not (isinstance(box, list) and len(box) == 4 and all(_is_number(value) for value in box)):
+        raise DatasetError(
+            f"{origin}: annotation {annotation.get('id')} has the bbox {shown(box)}; expected four numbers: x, y, "
+            "width and height"
+        )
+    if not config.mask_on:
+        return True
     shape = annotation.get("segmentation")
-    if isinstance(shape, dict) and config.mask_format == "polygon" and config.mask_on:
+    if isinstance(shape, dict) and config.mask_format == "polygon":
         raise DatasetError(
             f"{origin}: annotation {annotation.get('id')} is run-length encoded; set INPUT.MASK_FORMAT to bitmask"
         )
     if isinstance(shape, list):
         return any(len(part) >= 6 and len(part) % 2 == 0 for part in shape)
     return isinstance(shape, dict)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < _FARTHEST
 
 
 def _read_image(record: Record, image_format: str) -> Array:

@@ -19,7 +19,7 @@ class GroundTruth:
         boxes: float32 (n, 4) of x0, y0, x1, y1 in pixels.
         classes: int64 (n,), from 0.
         polygons: of each object its parts, float64 (2 k,) of x, y, x, y, ...; None with `masks`.
-        masks: bool (n, H, W); None with `polygons`.
+        masks: bool (n, H, W); None with `polygons`. Without either only boxes can be trained.
     """
 
     boxes: Tensor

@@ -44,23 +44,37 @@ class Process:
             distributed.barrier()
 
 
+def own_device(name: str) -> str:
+    """The device that this process shall take: of several that compute on GPUs each takes the GPU of its number.
+
+    Ask before anything touches a GPU: every process would keep some memory of the first one.
+
+    Args:
+        name: `auto`, `cpu`, `cuda`, `cuda:N`.
+    """
+    on_gpu = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if on_gpu and _processes() > 1 else name
+
+
 @contextmanager
 def this_process(device: str) -> Iterator[Process]:
     """This process; those of `torchrun` are connected for as long as the context lasts.
 
     Args:
-        device: `cpu`, `cuda`, `cuda:N`; with several processes on GPUs each takes the GPU of its number.
+        device: `cpu`, `cuda`, `cuda:N`; of several processes each has an own GPU, see `own_device`.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
+    chosen, count = torch.device(device), _processes()
     if count == 1:
-        yield Process(torch.device(device))
+        yield Process(chosen)
         return
-    chosen = torch.device(device)
     if chosen.type == "cuda":
-        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(chosen)
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Process(chosen, distributed.get_rank(), count)
     finally:
         distributed.destroy_process_group()
+
+
+def _processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -77,13 +77,15 @@ def train(
         log.info("%s: %d weights are not in it and start at random", weights, len(missing))
     net.to(process.device).train()
     net.backbone.bottom_up.freeze(config.freeze_at)
+    net.backbone.freeze_unused(len(config.in_features))  # several processes wait for all gradients of what is trained
     optimizer = make_optimizer(net, config)
     scaler = GradScaler(process.device.type, enabled=config.amp and process.device.type == "cuda")
-    state = TrainingState(net, optimizer, make_scheduler(optimizer, config), scaler)
+    state = TrainingState(net, optimizer, make_scheduler(optimizer, config), scaler, seed)
     if resume and state.resume(folder):
         log.info("resumed in iteration %d", state.iteration)
     dataset = CocoDataset(records, Augmentation(config), config.image_format)
-    batches = loader(dataset, config, seed, process, state.iteration)
+    order = config.seed if config.seed >= 0 else state.seed
+    batches = loader(dataset, config, order, process, state.iteration)
     Training(config, state, process, folder).run(batches)
     return net.eval()
 

@@ -26,6 +26,7 @@ class TrainingState:
     Attributes:
         net: with the names that checkpoints have.
         optimizer, scheduler, scaler: of its training.
+        seed: that the order of the images follows from.
         iteration: the next one, from 0.
     """
 
@@ -33,6 +34,7 @@ class TrainingState:
     optimizer: SGD
     scheduler: LambdaLR
     scaler: GradScaler
+    seed: int
     iteration: int = 0
 
     def save(self, folder: Path, name: str) -> None:
@@ -42,6 +44,7 @@ class TrainingState:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "seed": self.seed,
             "iteration": self.iteration - 1,  # the last one that was done, as detectron2 counts
         }
         buffer = io.BytesIO()
@@ -64,7 +67,9 @@ class TrainingState:
             self.net.load_state_dict(content["model"])
             self.optimizer.load_state_dict(content["optimizer"])
             self.scheduler.load_state_dict(content["scheduler"])
-            self.scaler.load_state_dict(content["scaler"])
+            if content["scaler"]:  # it is empty after a training without scaling
+                self.scaler.load_state_dict(content["scaler"])
+            self.seed = int(content.get("seed", self.seed))
             self.iteration = int(content["iteration"]) + 1
         except Exception as error:  # noqa: BLE001  # whatever a broken file makes torch raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tensormask.errors import CheckpointError
 
 _ZOO = "https://dl.fbaipublicfiles.com/detectron2/"
+_LONGEST_NAME = 200  # bytes; file systems allow 255, and a download has a longer one
 
 
 def weights_file(name: str) -> Path | None:
@@ -26,8 +29,7 @@ def weights_file(name: str) -> Path | None:
     url = _ZOO + name.removeprefix("detectron2://") if name.startswith("detectron2://") else name
     if not url.startswith(("http://", "https://")):
         return Path(name)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tensormask"
-    path = cache / Path(urlsplit(url).path.lstrip("/"))
+    path = _place(url)
     if path.exists():
         return path
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -39,10 +41,22 @@ def weights_file(name: str) -> Path | None:
             if expected is not None and file.tell() != int(expected):
                 raise OSError(f"{file.tell()} of {expected} bytes arrived")
         part.replace(path)
-    except OSError as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise CheckpointError(
             f"{url}: cannot be downloaded: {error}; fetch it elsewhere and save it as {path}, or give --weights"
         ) from None
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def _place(url: str) -> Path:
+    """Where a URL's file is kept. A config may come from a stranger: no URL leads out of the cache or to another's."""
+    try:
+        name, digest = urlsplit(url).path.rpartition("/")[2], hashlib.sha256(url.encode()).hexdigest()
+    except ValueError:
+        name, digest = "", ""
+    if name in ("", ".", "..") or "\0" in name or len(name.encode()) > _LONGEST_NAME:
+        raise CheckpointError(f"{url[:300]}: does not end in the name of a file; expected https://.../model.pkl")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tensormask"
+    return cache / digest[:16] / name
