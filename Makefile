@@ -3,6 +3,8 @@
 PYTHON ?= python3
 # Where torch comes from: empty for the default index; the index of the CPU wheels makes the environment much smaller.
 TORCH_INDEX ?=
+# What else torch needs is not there, or in other versions; it comes with the rest.
+TORCH_FROM := $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX))
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := common dextr sam tensormask mmdetection
@@ -22,13 +24,13 @@ help:  ## list the verbs
 install: $(VENV)/installed  ## set everything up in .venv (the other verbs do it by themselves)
 
 $(VENV)/installed: constraints.txt $(PACKAGES:%=%/pyproject.toml) requirements-dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
-	  { echo "Python 3.10 or newer is needed (tested: 3.11). Debian: apt-get install python3. Another one: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Python 3.11 or newer is needed. Debian 12: apt-get install python3. Another one: make PYTHON=python3.11 ..."; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "Python's venv module is missing. Debian: apt-get install python3-venv"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV), torch takes a few minutes the first time ..."
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch torchvision
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt $(TORCH_FROM) torch torchvision
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -r requirements-dev.txt $(PACKAGES:%=-e ./%)
 	@touch $@
 

@@ -1,5 +1,5 @@
 # The verbs of the images. docker/image does the work; its head says what can be set: BUILDER, TORCH_INDEX, DRY_RUN ...
-IMAGES := $(shell awk '!/^\#/ {print $$1 "-cpu", $$1 "-cuda"}' docker/images.txt)
+IMAGES := $(shell awk '/^[a-z]/ {print $$1 "-cpu", $$1 "-cuda"}' docker/images.txt)
 
 .PHONY: build-all login-inhouse lock
 

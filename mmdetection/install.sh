@@ -25,7 +25,9 @@ has_gpu() { command -v nvcc >/dev/null && "$python" -c 'import sys, torch; sys.e
 if [ "${FORCE_CUDA:-0}" = 1 ] || has_gpu; then kind=cuda; else kind=cpu; fi
 versions=$("$python" -c 'import sys, torch; print("py%d.%d-torch%s" % (*sys.version_info[:2], torch.__version__))') ||
   fail "torch is missing in $python: install it first (make install)"
-wheels=$2/$versions-$kind
+# A folder for each build that would be another one: what is built, on and for what.
+gpus=$([ $kind = cpu ] || echo "${TORCH_CUDA_ARCH_LIST:-}")
+wheels=$2/$(echo "$versions" "$(uname -m)" $kind $gpus $built | tr -s ' =;' '-')
 mkdir -p "$wheels"
 
 if ! ls "$wheels"/onedl_mmcv-*.whl >/dev/null 2>&1; then
@@ -48,5 +50,7 @@ if ! ls "$wheels"/onedl_mmcv-*.whl >/dev/null 2>&1; then
 fi
 
 pip install -q -c "$here/../constraints.txt" -r "$here/requirements.txt"
-pip install -q --no-deps "$wheels"/onedl_*.whl $others
+# pip would keep what is installed in the same version, however it was built.
+pip install -q --no-deps --force-reinstall "$wheels"/onedl_*.whl
+pip install -q --no-deps $others
 "$python" -c 'import mmcv.ops, mmdet' >/dev/null 2>&1 || fail "mmcv's operators do not load; remove $wheels and try again"

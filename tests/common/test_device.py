@@ -1,5 +1,7 @@
 """Where a model runs."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -55,6 +57,22 @@ def test_auto_takes_bf16_where_the_cpu_has_it(tmp_path, monkeypatch, cpuinfo, ex
     # Stands for /proc/cpuinfo, which cannot be changed.
     monkeypatch.setattr("segkit.device.Path", lambda _: file)
     assert select_precision("auto", "cpu") == expected
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cuda:0", "fp32"), ("cuda:1", "bf16")])
+def test_auto_asks_the_gpu_that_was_chosen(monkeypatch, device, expected):
+    """Stands for a machine whose second GPU computes in bf16 and whose first one, the current one, does not."""
+    current = ["cuda:0"]
+
+    @contextmanager
+    def change(name):
+        current.append(name)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", change)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: current[-1] == "cuda:1")
+    assert select_precision("auto", device) == expected
 
 
 def test_auto_is_fp32_where_nothing_is_known_about_the_cpu(tmp_path, monkeypatch):

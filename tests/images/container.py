@@ -58,6 +58,8 @@ class Engine:
     def command(self, command: Command, options: Options) -> list[str]:
         """The command line that runs a command in a new container, behind the image's entry point."""
         flags = ["--rm", "-i", "--user", options.user, "--network", "host" if options.network else "none"]
+        if self.program == "podman" and os.getuid():
+            flags.append("--userns=keep-id")  # else mapped folders are those of root in the container
         flags += [word for name, value in options.environment.items() for word in ("--env", f"{name}={value}")]
         flags += [word for there, here in options.mounts.items() for word in ("--volume", f"{here}:{there}")]
         if options.read_only:

@@ -16,10 +16,10 @@ SOURCES = sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
 # A module may import from its own rank or from those above it in this list.
 RANKS = [
     {"errors"},
-    {"types"},
+    {"types", "redis_syntax"},
     {"config"},
     {"geometry", "holes", "wire"},
-    {"predictor", "overlay", "metrics", "shutdown", "log", "heartbeat"},
+    {"predictor", "overlay", "metrics", "shutdown", "log", "heartbeat", "memory_errors"},
     {"pipeline", "transports", "checkpoints", "device"},
     {"loop", "progress", "formats"},
     {"options"},

@@ -159,6 +159,21 @@ def test_compose_runs_commands_that_exist_with_flags_that_they_have():
     assert sorted(gpus) == sorted(MODELS)
 
 
+def test_kubernetes_asks_a_worker_that_still_loads_its_model_for_longer():
+    block = re.search(
+        r"^    startupProbe:\n(    .*\n)+", (ROOT / "docs" / "scaling.md").read_text(), flags=re.MULTILINE
+    )
+    assert block is not None
+    probes = yaml.safe_load(block[0])
+    start, live = probes["startupProbe"], probes["livenessProbe"]
+    assert start["exec"] == live["exec"]
+    command, flag = live["exec"]["command"]
+    assert command in commands("dextr")
+    assert flag == "--check"
+    assert start["failureThreshold"] * 10 >= 600  # seconds; Kubernetes asks every ten of them
+    assert start["timeoutSeconds"] == live["timeoutSeconds"] == 10
+
+
 def test_one_worker_for_each_gpu(tmp_path):
     environment = {**os.environ, "BUILDER": "docker", "DRY_RUN": "1", "GPUS": "0 2", "CACHE": str(tmp_path)}
     command = [ROOT / "docker" / "run-gpus", "segkit-sam:cuda", "sam_predict_redis", "--model", "/weights/sam.pth"]

@@ -54,10 +54,14 @@ def select_precision(name: str, device: str) -> Precision:
 
 
 def _has_bf16(device: str) -> bool:
-    if device != "cpu":
+    kind = device.partition(":")[0]
+    if kind == "cuda":
         import torch
 
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(device):  # it is the current one that torch looks at
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if kind != "cpu":
+        return False
     try:
         words = set(Path("/proc/cpuinfo").read_text(errors="replace").split())
     except OSError:
