@@ -51,6 +51,24 @@ def test_step_does_not_wait_longer_than_told_for_a_full_batch():
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_no_more_is_held_than_promised(batch_size):
+    """Two batches, and one for each thread that decodes and encodes."""
+    held = []
+
+    class Counting(Bright):
+        def predict(self, requests):
+            time.sleep(0.02)
+            held.append((under_test.in_flight, len(requests)))
+            return super().predict(requests)
+
+    transport = MemoryTransport(jobs(40))
+    under_test = loop(transport, Counting(), batch_size=batch_size, codec_threads=4)
+    under_test.run()
+    assert all(in_work <= found for found, in_work in held)
+    assert max(found for found, _ in held) <= 2 * batch_size + 4
+
+
 def test_step_without_work_returns():
     transport = MemoryTransport(jobs(1))
     transport.receive(1, 0)  # held elsewhere, so the transport is not exhausted

@@ -66,6 +66,7 @@ class Loop:
         self._receiving: Future[list[Future[Decoded]]] | None = None
         self._decoding: deque[Future[Decoded]] = deque()
         self._delivering: dict[Future[Outcome], Job] = {}
+        self._in_model = 0
         self._error: TransportError | None = None
         self._pause = 0.0
 
@@ -90,10 +91,12 @@ class Loop:
         """
         self._receive()
         batch = self._next_batch(timeout)
+        self._in_model = len(batch)
         if batch:
             self._receive()  # so that the next jobs arrive while the model runs
             for item, found in zip(batch, self._pipeline.predict(batch), strict=True):
                 self._delivering[self._codecs.submit(self._finish, item, found)] = item.job
+        self._in_model = 0
         self._collect()
         self._face_error()
         return len(batch)
@@ -101,7 +104,7 @@ class Loop:
     @property
     def in_flight(self) -> int:
         """Jobs that were received and have not ended."""
-        return len(self._decoding) + len(self._delivering)
+        return len(self._decoding) + self._in_model + len(self._delivering)
 
     def _finished(self, max_jobs: int | None) -> bool:
         if max_jobs is not None and self.metrics.done + self.metrics.failed >= max_jobs:
