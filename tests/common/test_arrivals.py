@@ -8,6 +8,7 @@ from samples import PROMPT, encoded
 
 from segkit.config import InputConfig
 from segkit.transports.arrivals import Arrivals, ends_where_it_should
+from segkit.wire.jsontext import MOST_MARKS
 
 LIMITS = InputConfig()
 FORMATS = {"jpg": "JPEG", "png": "PNG", "bmp": "BMP", "tif": "TIFF", "webp": "WEBP"}
@@ -85,12 +86,13 @@ def test_links_that_lead_nowhere_are_given_up_in_the_end(tmp_path, target):
 def test_what_is_beyond_the_limits_is_not_read(tmp_path):
     for name, data, limits in [
         ("a.points", PROMPT, InputConfig(max_bytes=len(PROMPT) - 1)),
+        ("b.points", b'{"a": [' + b"0," * MOST_MARKS + b"0]}", LIMITS),
         ("a.tif", encoded(fmt="TIFF"), InputConfig(max_pixels=24 * 16 - 1)),
     ]:
         path = tmp_path / name
         path.write_bytes(data)
         is_prompt = name.endswith(".points")
-        assert ends_where_it_should(path, LIMITS, is_prompt=is_prompt)
+        assert limits is LIMITS or ends_where_it_should(path, LIMITS, is_prompt=is_prompt)
         assert not ends_where_it_should(path, limits, is_prompt=is_prompt)
 
 

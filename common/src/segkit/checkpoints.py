@@ -77,19 +77,12 @@ def load_content(path: Path, *, unsafe: bool = False, allowed: Sequence[tuple[An
 def sha256(path: Path) -> str:
     """The SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_folder(name: str) -> Path:
     """`$XDG_CACHE_HOME/name`, by default `~/.cache/name`. It is not created."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / name
-
-
-def _digest(file: Any) -> str:  # Python 3.10 has no file_digest
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _start(path: Path) -> bytes:

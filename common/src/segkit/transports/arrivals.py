@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from segkit.config import InputConfig
+from segkit.wire import jsontext
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -169,6 +170,8 @@ def _suffix(name: str) -> str:
 
 
 def _is_json(text: bytes) -> bool:
+    if jsontext.has_more_marks(text, jsontext.MOST_MARKS):
+        return False
     try:
         return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
