@@ -8,6 +8,7 @@ metadata.
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -43,19 +44,23 @@ class Checkpoint:
         """From entries of the names of the fields; other entries are ignored.
 
         Raises:
-            CheckpointError: an entry is missing or its value is of the wrong kind.
+            CheckpointError: an entry is missing, or its value is of the wrong kind or out of range.
         """
         try:
             height, width = values["target_size_yx"]
             size = (int(height), int(width))
-            settings = (int(values["padding"]), float(values["blob_sigma"]))
+            padding, sigma = int(values["padding"]), float(values["blob_sigma"])
+            if not 0 <= 2 * padding < min(size):
+                raise ValueError(f"a padding of {padding} does not fit into a target of {size} (height, width)")
+            if not (math.isfinite(sigma) and sigma > 0):
+                raise ValueError(f"a blob_sigma of {sigma}, which is not above 0")
             state_dict = dict(values["state_dict"])
             if not all(isinstance(value, torch.Tensor) for value in state_dict.values()):
                 raise TypeError("the state dict holds something else than tensors")
-            return cls(str(values["arch"]), state_dict, size, *settings, origin=origin)
+            return cls(str(values["arch"]), state_dict, size, padding, sigma, origin=origin)
         except KeyError as error:
             raise CheckpointError(f"{origin} has no entry {error}; expected a DEXTR model with its settings") from error
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(f"{origin} has settings that are not those of a DEXTR model: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
@@ -76,15 +81,14 @@ class Checkpoint:
             CheckpointError: the architecture is unknown, or the weights are not all of its weights.
         """
         try:
-            state = {name: t.float() if t.is_floating_point() else t for name, t in self.state_dict.items()}
             with torch.device("meta"):  # nothing is allocated or drawn only to be replaced
-                net = architectures.build(self.arch, architectures.num_classes_of(state))
-            net.load_state_dict(state, assign=True)
-        except (KeyError, ValueError, RuntimeError) as error:
+                net = architectures.build(self.arch, architectures.num_classes_of(self.state_dict))
+            net.load_state_dict(self.state_dict, assign=True)
+            return net.float()  # only now: the weights are as many as the net's, whatever a file has in it
+        except (LookupError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{self.origin}: its weights do not make a {self.arch}: {str(error)[:500]}"
             ) from error
-        return net
 
 
 def load(path: str | Path) -> Checkpoint:

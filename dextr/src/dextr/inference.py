@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -77,6 +78,9 @@ def predict_patches(
     )
     loader: Iterable[torch.Tensor]
     if num_workers > 0:
+        for image, _, _ in batches.objects:
+            if isinstance(image, Image.Image):
+                image.load()  # here: the place in an open file is shared among processes
         loader = DataLoader(batches, batch_size=None, num_workers=num_workers)
     else:
         loader = (batches[i] for i in range(len(batches)))

@@ -7,6 +7,7 @@ and the few functions that rebuild tensors are our own. A name that is in none o
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -37,8 +38,15 @@ class StatelessShell(Shell):
 def rebuild_tensor(
     storage: torch.Tensor, offset: int, size: Sequence[int], stride: Sequence[int], *_flags: object
 ) -> torch.Tensor:
-    """A strided view of a flat tensor; torch refuses one that reaches beyond it."""
-    return torch.as_strided(storage, tuple(size), tuple(stride), offset)
+    """A strided view of a flat tensor; torch refuses one that reaches beyond it.
+
+    Raises:
+        pickle.UnpicklingError: it has more elements than the flat tensor: a copy could take any memory.
+    """
+    shape = torch.Size(size)
+    if math.prod(shape) > storage.numel():
+        raise pickle.UnpicklingError(f"a tensor of shape {tuple(shape)} in a storage of {storage.numel()} elements")
+    return torch.as_strided(storage, shape, tuple(stride), offset)
 
 
 def rebuild_parameter(data: torch.Tensor, *_flags: object) -> torch.Tensor:

@@ -54,7 +54,7 @@ class DextrPredictor:
         model, segmenter = _load_model(config)
         log.info("%s on %s, %s", segmenter.get("model_file") or segmenter["model_type"], device, precision)
         ready = model.prepare(device, precision, compile=config.compile)
-        return cls(ready, segmenter, config.threshold, 1 if device == "cpu" else 8)
+        return cls(ready, segmenter, config.threshold, 1 if device.partition(":")[0] == "cpu" else 8)
 
     def predict(self, requests: Sequence[Request]) -> list[Found]:
         """One instance per prompt. All objects of all images go through the network together."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import pytest
+import torch
 
+from dextr import architectures
 from dextr.errors import CheckpointError, UnsafeCheckpointError
 from dextr.model import DextrModel
 from tests.peak_memory import peak_memory
@@ -77,6 +81,64 @@ def test_a_few_bytes_cannot_take_much_memory(tmp_path, value):
         with pytest.raises(CheckpointError):
             DextrModel.from_file(tmp_path / "model.pth")
         assert peak() < 1e6
+
+
+@pytest.fixture
+def values():
+    """What a file of ours holds."""
+    return DextrModel(architectures.build("mobileunet"), (64, 96), 5, 6.0).checkpoint().as_dict()
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_small_file_cannot_hold_a_large_tensor(tmp_path, values, legacy):
+    large = torch.zeros(1, dtype=torch.float16).expand(2**31)
+    values["state_dict"] = {"final_clf.weight": large}
+    torch.save(values, tmp_path / "model.pth", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(CheckpointError, match=r"shape \(2147483648,\) in a storage of 1 elements"):
+        DextrModel.from_file(tmp_path / "model.pth")
+
+
+def test_tensors_that_no_net_needs_are_not_copied(tmp_path, values):
+    """In float32 each would take 4 MB of its own."""
+    one = torch.zeros(2**20, dtype=torch.float16)
+    values["state_dict"] |= {f"more{number}": one for number in range(200)}
+    torch.save(values, tmp_path / "model.pth")
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from dextr.errors import CheckpointError\n"
+        "from dextr.model import DextrModel\n"
+        "peak = lambda: int(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0]) * 1024\n"
+        "before = peak()\n"
+        "try:\n"
+        "    DextrModel.from_file(sys.argv[1])\n"
+        "except CheckpointError:\n"
+        "    print(peak() - before)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "model.pth")]
+    taken = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert int(taken) < 300e6
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("target_size_yx", (0, 0)),
+        ("target_size_yx", (-64, -64)),
+        ("target_size_yx", (64, float("inf"))),
+        ("padding", -1),
+        ("padding", 32),
+        ("blob_sigma", 0.0),
+        ("blob_sigma", -3.0),
+        ("blob_sigma", float("nan")),
+        ("blob_sigma", float("inf")),
+        ("state_dict", {"final_clf.weight": torch.tensor(1.0)}),
+    ],
+)
+def test_settings_that_make_no_crop(tmp_path, values, name, value):
+    torch.save({**values, name: value}, tmp_path / "model.pth")
+    with pytest.raises(CheckpointError, match=r"model\.pth"):
+        DextrModel.from_file(tmp_path / "model.pth")
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

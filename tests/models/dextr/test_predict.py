@@ -168,6 +168,17 @@ def test_batches_and_workers_change_nothing(model, photo):
     assert not one_by_one[-1].any()
 
 
+def test_workers_share_a_file_that_is_not_read_yet(model, tmp_path):
+    photo = Image.fromarray(np.random.default_rng(2).integers(0, 256, (600, 800, 3), dtype=np.uint8))
+    photo.save(tmp_path / "photo.png")
+    points = [np.array(POINTS) + 50 * number for number in range(8)]
+    expected = model.predict([photo] * 8, points)
+    with Image.open(tmp_path / "photo.png") as opened:
+        masks = model.predict([opened] * 8, points, batch_size=1, num_workers=2)
+    for mask, right in zip(masks, expected, strict=True):
+        np.testing.assert_array_equal(mask, right)
+
+
 def test_batch_size(model, photo):
     model.predict([photo] * 5, [POINTS] * 5, batch_size=2)
     assert [size for size, _ in model.net.seen] == [2, 2, 1]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dextr.data_pipeline.file_matching import match_files
+from dextr.errors import DataError
 
 
 def names(paths):
@@ -45,7 +48,32 @@ def test_only_the_last_extension_is_left_out():
     assert images == ["a.jpg"]
 
 
-def test_one_target_each_is_the_last():
+def test_numbers_are_taken_whole():
+    pairs, *unmatched = matched(
+        ["1.jpg", "2.jpg", "cup1.jpg"], ["1.png", "10.png", "2_3.png", "cup10.png", "cup1a.png"]
+    )
+    assert pairs == {"1.jpg": ["1.png"], "2.jpg": ["2_3.png"], "cup1.jpg": ["cup1a.png"]}
+    assert unmatched == [[], ["10.png", "cup10.png"]]
+
+
+def test_images_of_the_same_name_in_two_folders():
+    """Nothing tells which of them an annotation belongs to."""
+    targets = ["cat/masks/1_a.png", "dog/masks/1_a.png"]
+    with pytest.raises(DataError, match=r"cat/1\.jpg and dog/1\.png have the same name"):
+        match_files(["cat/1.jpg", "dog/1.png"], targets)
+    masks = match_files(["cat/1.jpg"], targets)  # may be kept by class
+    assert masks.targets == [[Path(target) for target in targets]]
+    with pytest.raises(DataError, match=r"cat/masks/1_a\.png and dog/masks/1_a\.png have the same name"):
+        masks.one_target_each()
+
+
+def test_one_target_each_is_that_of_the_very_name():
+    result = match_files(["x.jpg"], ["x.png", "x_1.png", "x_2.png"]).one_target_each()
+    assert [names(paths) for paths in result.targets] == [["x.png"]]
+    assert names(result.unmatched_targets) == ["x_1.png", "x_2.png"]
+
+
+def test_one_target_each_is_else_the_last():
     result = match_files(["x.jpg", Path("y.jpg")], ["x_1.png", "x_2.png", Path("y.png"), "z.png"]).one_target_each()
     assert [names(paths) for paths in result.targets] == [["x_2.png"], ["y.png"]]
     assert names(result.unmatched_targets) == ["x_1.png", "z.png"]

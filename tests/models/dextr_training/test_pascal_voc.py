@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 
 import numpy as np
 import pytest
@@ -57,6 +58,37 @@ def test_objects_are_kept_in_the_root(voc):
 
     again = PascalVOCDataset("train", None, progress_fn=never)
     np.testing.assert_array_equal(first.obj_meta_indices, again.obj_meta_indices)
+
+
+def test_images_are_checked_although_objects_are_kept(voc):
+    PascalVOCDataset("train", None)
+    kept = (voc / "dextr_objects_train.npz").read_bytes()
+    photo = voc / "JPEGImages" / "2007_000001.jpg"
+    whole, bad = photo.read_bytes(), {}
+    for spoil, message in (
+        (lambda: photo.write_bytes(whole[: len(whole) // 2]), "2007_000001.jpg cannot be read"),
+        (lambda: Image.new("RGB", (61, 40)).save(photo), "2007_000001.jpg has .* pixels, its annotation"),
+        (photo.unlink, "No such file"),
+    ):
+        spoil()
+        dataset = PascalVOCDataset("train", None, on_bad_image=bad.__setitem__)
+        assert dataset.obj_meta_indices.tolist() == [[1, 0, -1], [1, 1, -1]]
+        assert len(dataset.obj_meta_outlines) == 2
+        assert list(bad) == [0]
+        assert re.search(message, str(bad.pop(0)))
+    assert (voc / "dextr_objects_train.npz").read_bytes() == kept
+    photo.write_bytes(whole)
+    assert len(PascalVOCDataset("train", None, on_bad_image=bad.__setitem__)) == 4
+    assert not bad
+
+
+def test_an_annotation_that_is_missing(voc):
+    (voc / "SegmentationObject" / "2007_000001.png").unlink()
+    with pytest.raises(FileNotFoundError):
+        PascalVOCDataset("train", None)
+    bad = {}
+    assert len(PascalVOCDataset("train", None, on_bad_image=bad.__setitem__)) == 2
+    assert list(bad) == [0]
 
 
 def test_root_that_cannot_be_written(voc, monkeypatch):

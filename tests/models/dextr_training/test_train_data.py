@@ -14,6 +14,8 @@ from training_command import LABELS, MASKS, SMALL, curve, draw_ellipses
 from dextr.data_pipeline.coco_dataset import CocoDataset
 from dextr.data_pipeline.file_datasets import LabelImageTargetDextrDataset
 from dextr.train.__main__ import main
+from dextr.train.config import TrainConfig
+from dextr.train.objects import find_objects
 
 SHORT = ("--num_epochs=1", "--iters_per_epoch=1")
 
@@ -170,6 +172,29 @@ def test_whole_images_are_held_back(folder, capsys):
         (folder / "images" / f"photo{number}.png").unlink()
     said = said_about(capsys, *LABELS, "--val_fraction=0.5", code=2, job="one")
     assert "there is one image with objects; expected two or more" in said
+
+
+@pytest.mark.parametrize("seed", [3, 2**32 - 1, 2**32, 2**62 - 1])
+def test_what_is_held_back_follows_from_the_whole_seed(folder, seed):
+    config = TrainConfig(
+        job_name="job",
+        dataset="custom_label",
+        train_image_pat="images/*",
+        train_target_pat="labels/*",
+        val_fraction=0.25,
+    )
+    (held_back,) = np.unique(find_objects(config, seed, str).validation.obj_meta_indices[:, 0])
+    word = seed if seed < 2**32 else [seed % 2**32, seed // 2**32]
+    assert held_back == np.random.RandomState(word).permutation(4)[0]
+
+
+def test_the_same_names_in_two_folders(folder, capsys):
+    for name in ("cat", "dog"):
+        draw_ellipses(folder / name, 2)
+    flags = ("--dataset=custom_mask", "--train_image_pat=*/images/*", "--train_target_pat=*/masks/*")
+    said = said_about(capsys, *flags, code=2)
+    assert "cat/images/photo0.png and dog/images/photo0.png have the same name" in said
+    assert "narrow the pattern" in said
 
 
 def test_views_share_what_was_found(folder):

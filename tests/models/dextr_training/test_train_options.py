@@ -99,6 +99,8 @@ def test_all_problems_are_told_together(capsys):
         ("--dataset coco --train_image_dir x --train_annotations y --patience 3", "--patience: needs images"),
         ("--dataset coco --train_image_dir x --train_annotations y --val_image_dir z", "--val_annotations: is missing"),
         ("--backbone_weights lost.pth", "--backbone_weights: lost.pth is no file"),
+        ("--arch deeplab3 --batch_size 1", "--batch_size: 1 leaves each process one sample; deeplab3 needs 2 or more"),
+        (f"--seed {2**62}", f"--seed: {2**62} is out of range; expected less than 2**62"),
         ("--arch vgg", "invalid choice: 'vgg'"),
         ("--learning rate 3", "unrecognized arguments"),
     ],
@@ -111,6 +113,7 @@ def test_a_batch_is_shared_evenly(capsys, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert "--batch_size: 4 cannot be shared by 3 processes" in problems(capsys, "job")[0]
     assert parsed("job --batch_size 6").batch_size == 6
+    assert "deeplab3 needs 6 or more" in problems(capsys, "job --batch_size 3 --arch deeplab3")[0]
 
 
 def test_a_log_is_not_overwritten(capsys, folder):

@@ -17,6 +17,7 @@ from tensorboardX.proto.event_pb2 import Event
 from torchvision.models import mobilenet_v3_small
 from training_command import ENVIRONMENT, LABELS, MASKS, SMALL, command, curve, draw_ellipses
 
+from dextr import architectures
 from dextr.model import DextrModel
 from dextr.train import program
 from dextr.train.__main__ import main
@@ -62,7 +63,7 @@ def test_what_a_run_writes(folder, capsys):
     assert settings == sorted(settings)
     assert "batch_size=4" in settings
     assert "training: 9 objects in 6 images" in said
-    assert "  images/photo1.png: 2 objects in photo1_mask0.png, photo1_mask1.png" in said
+    assert "  images/photo1.png: 2 objects in masks/photo1_mask0.png, masks/photo1_mask1.png" in said
     assert [line.split()[0] for line in said[-5:]] == ["Epoch", "Epoch", "Epoch", "FINAL:", "Done:"]
     assert "VAL loss=" in said[-4]
 
@@ -125,6 +126,21 @@ def test_ways_to_train(folder, flags):
     assert main(["other", *LABELS, *SMALL, VALIDATE, "--num_epochs=1", *flags]) == 0
     assert losses(folder, "plain") != losses(folder, "other")
     assert 0 < float(losses(folder, "other")[0][0]) < 0.5
+
+
+def test_the_seed_that_is_told_repeats_what_was_held_back(folder, capsys):
+    flags = [flag for flag in (*LABELS, *SMALL, VALIDATE, "--num_epochs=1") if not flag.startswith("--seed")]
+    assert main(["first", *flags]) == 0
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Seed: ")]
+    seed = int(told.partition(": ")[2])
+    assert main(["second", *flags, f"--seed={seed}"]) == 0
+    assert losses(folder, "first") == losses(folder, "second")
+
+
+def test_a_model_that_needs_two_samples(folder, capsys):
+    DextrModel(architectures.build("deeplab3"), (64, 64), 4, 3.0).save("deep.safetensors", dtype=torch.float16)
+    assert main(["job", *LABELS, *SMALL, "--load_model=deep.safetensors", "--batch_size=1"]) == 2
+    assert "--batch_size: 1 leaves each process one sample; deeplab3 needs 2 or more" in capsys.readouterr().err
 
 
 def test_going_on_from_a_model(folder, capsys):

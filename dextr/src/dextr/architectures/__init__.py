@@ -71,7 +71,7 @@ def num_classes_of(state_dict: Mapping[str, torch.Tensor]) -> int:
     """The number of channels of the logits of a net with these weights.
 
     Raises:
-        KeyError: the classifier's weights are missing.
+        LookupError: the classifier's weights are missing, or a single number.
     """
     name = "final_clf.weight" if "final_clf.weight" in state_dict else "classifier.4.weight"
     return state_dict[name].shape[0]

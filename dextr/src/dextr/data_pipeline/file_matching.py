@@ -2,18 +2,21 @@
 
 The stem of an annotation (its name without the last extension) is the stem of its image, or starts with it: `img0.jpg`
 has `img0.png`, `img0_labels.png` or `img0_mask3.png`. If several images qualify, it is the one with the longest stem:
-given `img1` and `img10`, `img10_labels` belongs to `img10`. Directories and extensions do not matter.
+given `img1_a` and `img1`, `img1_a_labels` belongs to `img1_a`. Numbers are taken whole: `img10_labels` never belongs to
+`img1`. Directories and extensions do not matter, so images in several directories need stems of their own.
 
-(The original searches two sorted lists once and loses `img1` in this example.)
+(The original searches two sorted lists once; where `img1`, `img10` and `img2` have `_labels`, it loses `img1`. It goes
+on from `img1` to `img10` where that has no image, and prefers `img1_labels` to `img1`.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dextr.data_pipeline.image_files import PathLike
+from dextr.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -33,23 +36,34 @@ class MatchedFiles:
     unmatched_targets: list[Path]
 
     def one_target_each(self) -> MatchedFiles:
-        """The same with one annotation per image, the last, which the original takes; the others become unmatched."""
-        surplus = [path for paths in self.targets for path in paths[:-1]]
-        unmatched = sorted([*self.unmatched_targets, *surplus])
-        return MatchedFiles(self.images, [paths[-1:] for paths in self.targets], self.unmatched_images, unmatched)
+        """The same with one annotation per image; the others become unmatched.
+
+        It is the one of the image's own stem, else the last, which the original takes.
+
+        Raises:
+            DataError: annotations of an image are in several directories under the same stem.
+        """
+        chosen = []
+        for image, paths in zip(self.images, self.targets, strict=True):
+            _by_stem(paths)
+            own = [path for path in paths if path.stem == image.stem]
+            chosen.append((own or paths)[-1:])
+        surplus = [path for paths, one in zip(self.targets, chosen, strict=True) for path in paths if path not in one]
+        return MatchedFiles(self.images, chosen, self.unmatched_images, sorted([*self.unmatched_targets, *surplus]))
 
 
 def match_files(image_paths: Iterable[PathLike], target_paths: Iterable[PathLike]) -> MatchedFiles:
-    """Every annotation with the image of the longest stem that its own stem starts with."""
+    """Every annotation with the image of the longest stem that its own stem starts with.
+
+    Raises:
+        DataError: images in several directories have the same stem.
+    """
     images = sorted(map(Path, image_paths))
-    by_stem: dict[str, Path] = {}
-    for image in images:
-        by_stem.setdefault(image.stem, image)
+    by_stem = _by_stem(images)
     found: dict[Path, list[Path]] = {}
     unmatched = []
     for target in sorted(map(Path, target_paths)):
-        prefixes = (target.stem[:length] for length in range(len(target.stem), 0, -1))
-        stem = next((prefix for prefix in prefixes if prefix in by_stem), None)
+        stem = next((prefix for prefix in _prefixes(target.stem) if prefix in by_stem), None)
         if stem is None:
             unmatched.append(target)
         else:
@@ -57,3 +71,23 @@ def match_files(image_paths: Iterable[PathLike], target_paths: Iterable[PathLike
     matched = [image for image in images if image in found]
     left_over = [image for image in images if image not in found]
     return MatchedFiles(matched, [found[image] for image in matched], left_over, unmatched)
+
+
+def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    """The first file of each stem."""
+    by_stem: dict[str, Path] = {}
+    for path in paths:
+        first = by_stem.setdefault(path.stem, path)
+        if first.parent != path.parent:
+            raise DataError(
+                f"{first} and {path} have the same name, which has to tell what annotation belongs to what image; "
+                "give each of them a name of its own, or narrow the pattern"
+            )
+    return by_stem
+
+
+def _prefixes(stem: str) -> Iterator[str]:
+    """The beginnings of a stem, the longest first, but for those that end inside a number."""
+    for length in range(len(stem), 0, -1):
+        if not (stem[length - 1].isdigit() and stem[length : length + 1].isdigit()):
+            yield stem[:length]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,10 @@ from dextr.data_pipeline.image_files import PathLike, Size
 from dextr.data_pipeline.object_metadata import ObjectMetadata, fingerprint_of
 from dextr.data_pipeline.sample import Sample
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 Transform: TypeAlias = Callable[[Sample], Any]
 Progress: TypeAlias = Callable[[Iterable[int]], Iterable[int]]
 OnBadImage: TypeAlias = Callable[[int, Exception], object]
+T = TypeVar("T")
 Found: TypeAlias = list[tuple[int, int, object_regions.Outline]]
 
 _THREADS = 8
@@ -53,8 +51,8 @@ class DextrDataset(Dataset[Any], ABC):
         load_input: False leaves the image out, which is enough to compare masks.
         progress_fn: given an iterable of image numbers, returns one that shows progress, such as tqdm.
         on_bad_image: called with the number of an image and an error where the image or its annotation cannot be read,
-            or they differ in size; such an image has no objects. None: an unreadable annotation raises its error, and
-            images are not looked at before they are needed.
+            or they differ in size; such an image has no objects. All are read for that, whatever is kept in a file.
+            None: an unreadable annotation raises its error, and images are not looked at before they are needed.
 
     Attributes:
         obj_meta_indices: int64 (N, 3): image, label - 1, region (-1 if the label has one region in this image).
@@ -115,9 +113,8 @@ class DextrDataset(Dataset[Any], ABC):
     def of_images(self, images: Collection[int]) -> Self:
         """The objects of some of the images, not searched for again."""
         other = copy.copy(self)
-        chosen = np.flatnonzero(np.isin(self.obj_meta_indices[:, 0], list(images)))
-        other.obj_meta_indices = self.obj_meta_indices[chosen]
-        other.obj_meta_outlines = [self.obj_meta_outlines[index] for index in chosen]
+        chosen = ObjectMetadata(self.obj_meta_indices, self.obj_meta_outlines).of_images(images)
+        other.obj_meta_indices, other.obj_meta_outlines = chosen.indices, chosen.outlines
         return other
 
     def annotation_paths(self) -> Sequence[PathLike]:
@@ -182,42 +179,63 @@ class DextrDataset(Dataset[Any], ABC):
             metadata, complete = self._find_objects(progress_fn, on_bad_image)
             if complete:
                 metadata.save(path, fingerprint)
+        elif on_bad_image is not None:
+            # The images may have changed since.
+            good = self._each_image(self._checked_annotation, progress_fn, on_bad_image)
+            metadata = metadata.of_images([img_i for img_i, _ in good])
         return metadata
 
     def _find_objects(
         self, progress_fn: Progress | None, on_bad_image: OnBadImage | None
     ) -> tuple[ObjectMetadata, bool]:
         """The objects of all images, and whether none of these was bad."""
-        indices, outlines, complete = [], [], True
-        search = partial(self._objects_of, check=on_bad_image is not None)
+        indices, outlines, good = [], [], 0
+        read = self._annotation if on_bad_image is None else self._checked_annotation
+
+        def look(img_i: int) -> Found:
+            return list(object_regions.label_regions(read(img_i)))
+
+        for img_i, objects in self._each_image(look, progress_fn, on_bad_image):
+            good += 1
+            for label, region, outline in objects:
+                indices.append((img_i, label - 1, region))
+                outlines.append(outline)
+        return ObjectMetadata(np.array(indices, dtype=np.int64).reshape(-1, 3), outlines), good == self.num_images
+
+    def _each_image(
+        self, look: Callable[[int], T], progress_fn: Progress | None, on_bad_image: OnBadImage | None
+    ) -> Iterator[tuple[int, T]]:
+        """The numbers of the images that are not bad, with what `look` gives for them."""
         with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
             # Threads, as decoding files is most of the work, and PIL does it in parallel.
             numbers: Iterable[int] = range(self.num_images)
-            found = threads.map(search, numbers)
+            found = threads.map(partial(_result_or_error, look), numbers)
             for img_i in numbers if progress_fn is None else progress_fn(numbers):
-                objects = next(found)
-                if isinstance(objects, Exception):
-                    if on_bad_image is None:
-                        threads.shutdown(cancel_futures=True)
-                        raise objects
-                    on_bad_image(img_i, objects)
-                    complete = False
-                    continue
-                for label, region, outline in objects:
-                    indices.append((img_i, label - 1, region))
-                    outlines.append(outline)
-        return ObjectMetadata(np.array(indices, dtype=np.int64).reshape(-1, 3), outlines), complete
+                result = next(found)
+                if not isinstance(result, Exception):
+                    yield img_i, result
+                elif on_bad_image is not None:
+                    on_bad_image(img_i, result)
+                else:
+                    threads.shutdown(cancel_futures=True)
+                    raise result
 
-    def _objects_of(self, img_i: int, check: bool) -> Found | Exception:
-        try:
-            annotation = self._without_ignored(self.get_instance_y_arr(img_i))
-            if check:
-                height, width = self.check_input_image(img_i)
-                if annotation.size and annotation.shape[:2] != (height, width):
-                    return ValueError(_unequal(self.name_of(img_i), (width, height), annotation.shape))
-            return list(object_regions.label_regions(annotation))
-        except (OSError, ValueError) as error:
-            return error
+    def _annotation(self, img_i: int) -> NDArray[Any]:
+        return self._without_ignored(self.get_instance_y_arr(img_i))
+
+    def _checked_annotation(self, img_i: int) -> NDArray[Any]:
+        annotation = self._annotation(img_i)
+        height, width = self.check_input_image(img_i)
+        if annotation.size and annotation.shape[:2] != (height, width):
+            raise ValueError(_unequal(self.name_of(img_i), (width, height), annotation.shape))
+        return annotation
+
+
+def _result_or_error(look: Callable[[int], T], img_i: int) -> T | Exception:
+    try:
+        return look(img_i)
+    except (OSError, ValueError) as error:
+        return error
 
 
 def _unequal(name: str, size: Size, annotation_shape: tuple[int, ...]) -> str:

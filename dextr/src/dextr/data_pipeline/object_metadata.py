@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,11 @@ class ObjectMetadata:
 
     indices: NDArray[np.int64]
     outlines: list[Outline]
+
+    def of_images(self, images: Collection[int]) -> ObjectMetadata:
+        """The objects of some of the images."""
+        chosen = np.flatnonzero(np.isin(self.indices[:, 0], list(images)))
+        return ObjectMetadata(self.indices[chosen], [self.outlines[index] for index in chosen])
 
     def save(self, path: PathLike, fingerprint: str) -> None:
         """Write a npz file that `load` takes as long as the fingerprint is the same."""
@@ -74,9 +79,16 @@ class ObjectMetadata:
 
 
 def fingerprint_of(paths: Iterable[PathLike], *settings: object) -> str:
-    """A digest of the names, sizes and modification times of files, and of settings."""
+    """A digest of the names, sizes and modification times of files, some of which may be missing, and of settings."""
     digest = hashlib.sha256(repr(settings).encode())
     for path in paths:
-        status = Path(path).stat()
-        digest.update(repr((str(path), status.st_size, status.st_mtime_ns)).encode())
+        digest.update(repr((str(path), *_size_and_time(Path(path)))).encode())
     return digest.hexdigest()
+
+
+def _size_and_time(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return ()
+    return status.st_size, status.st_mtime_ns

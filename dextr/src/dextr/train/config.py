@@ -14,6 +14,8 @@ from dextr.train.job_files import JobFiles
 DATASETS = ("pascal_voc", "custom_label", "custom_mask", "coco")
 ARCHITECTURES = ("deeplab3", "denseunet161", "resunet50", "resunet101", "mobileunet")
 PUBLISHED_MODEL = "pascalvoc_resunet101"
+# Of the largest seed. torch takes 64, and each process adds its number.
+SEED_BITS = 62
 
 
 def option(
@@ -124,6 +126,14 @@ class TrainConfig:
         processes = int(os.environ.get("WORLD_SIZE", "1"))
         if self.batch_size % processes:
             yield f"--batch_size: {self.batch_size} cannot be shared by {processes} processes; give a multiple of them"
+        elif self.load_model is None:
+            yield from self.share_problems(self.arch, processes)
+
+    def share_problems(self, arch: str, processes: int) -> Iterator[str]:
+        """What is wrong with a process's share of a batch for a network, which --load_model may have brought."""
+        if arch == "deeplab3" and self.batch_size == processes:
+            least = 2 * processes
+            yield f"--batch_size: {self.batch_size} leaves each process one sample; {arch} needs {least} or more"
 
     def _number_problems(self) -> Iterator[str]:
         least = {"target_size": 32, "batch_size": 1, "accumulate": 1, "num_epochs": 1, "val_every_n_epochs": 1}
@@ -141,6 +151,8 @@ class TrainConfig:
             yield f"--target_size: {self.target_size} does not suit {self.arch}; expected a multiple of 32"
         if 2 * self.padding >= self.target_size:
             yield f"--padding: {self.padding} leaves nothing of a crop of {self.target_size}; expected less than half"
+        if self.seed is not None and self.seed >= 2**SEED_BITS:
+            yield f"--seed: {self.seed} is out of range; expected less than 2**{SEED_BITS}"
         if not 0 <= self.val_fraction < 1:
             yield f"--val_fraction: {self.val_fraction} is no share; expected 0 or more, and less than 1"
 

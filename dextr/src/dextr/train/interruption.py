@@ -8,7 +8,11 @@ from typing import Any
 
 
 class Interrupted(Exception):
-    """The training stopped on a signal; its state is saved."""
+    """The training stopped on a signal, of this number, in one of its processes; its state is saved."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.signal = number
 
 
 class Interruption:

@@ -27,6 +27,7 @@ Source = Callable[..., PhotoDataset]
 
 _SHOWN = 3
 _BAD_SHOWN = 20
+_MASK = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class ObjectSets:
         return zlib.crc32(self.training.obj_meta_indices.tobytes()) ^ len(self.training)
 
 
-def find_objects(config: TrainConfig, say: Say) -> ObjectSets:
-    """Look through all annotations and images, and say what was found.
+def find_objects(config: TrainConfig, seed: int, say: Say) -> ObjectSets:
+    """Look through all annotations and images, and say what was found; `seed` draws what --val_fraction holds back.
 
     Raises:
         DataError: nothing matches, a file cannot be read or fits badly, or there are no objects.
@@ -51,7 +52,7 @@ def find_objects(config: TrainConfig, say: Say) -> ObjectSets:
     training = _found("training", _source(config, "train", say), config.skip_bad, say)
     validation = None
     if config.val_fraction:
-        training, validation = _split(training, config.val_fraction, config.seed or 0)
+        training, validation = _split(training, config.val_fraction, seed)
         counts = ", ".join(
             f"{_counted(one)} to {verb} on" for one, verb in ((training, "train"), (validation, "validate"))
         )
@@ -132,7 +133,7 @@ def _found(what: str, source: Source, skip_bad: bool, say: Say) -> PhotoDataset:
     say(f"{what}: {_counted(dataset)}")
     for img_i in with_objects[:_SHOWN]:
         count = int((dataset.obj_meta_indices[:, 0] == img_i).sum())
-        files = _few([Path(path).name for path in dataset.annotations_of(img_i)])
+        files = _few([str(path) for path in dataset.annotations_of(img_i)])
         say(f"  {dataset.name_of(img_i)}: {_number(count, 'object')} in {files}")
     if empty:
         say(f"  left out, images without objects: {empty}")
@@ -157,7 +158,8 @@ def _split(dataset: PhotoDataset, share: float, seed: int) -> tuple[PhotoDataset
     images = _images(dataset)
     if len(images) < 2:
         raise DataError("--val_fraction: there is one image with objects; expected two or more to hold one back")
-    shuffled = np.random.RandomState(seed).permutation(images).tolist()
+    key = seed if seed <= _MASK else [seed & _MASK, seed >> 32]  # numpy takes words of 32 bits
+    shuffled = np.random.RandomState(key).permutation(images).tolist()
     held_back = min(max(round(share * len(images)), 1), len(images) - 1)
     return dataset.of_images(shuffled[held_back:]), dataset.of_images(shuffled[:held_back])
 

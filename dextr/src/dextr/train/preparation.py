@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 
+from dextr import architectures
 from dextr.errors import DataError
 from dextr.lr_schedules import make_lr_scheduler
 from dextr.model import DextrModel
 from dextr.optimizers import make_optimizer, parameter_groups
 from dextr.train import training_state
-from dextr.train.config import TrainConfig
+from dextr.train.config import SEED_BITS, TrainConfig
 from dextr.train.objects import ObjectSets, Say, find_objects
 from dextr.train.processes import Processes
 from dextr.train.starting_model import starting_model
@@ -56,7 +57,7 @@ def prepare(config: TrainConfig, models: Mapping[str, Path], processes: Processe
     if processes.device.type == "cpu" and config.amp == "fp16":
         raise DataError("--amp fp16: is for GPUs; on a CPU take bf16 or off")
     seed, resumed = processes.from_first(lambda: _beginning(config, say))
-    objects = processes.from_first(lambda: find_objects(config, say))
+    objects = processes.from_first(lambda: find_objects(config, seed, say))
     if resumed is None:
         torch.manual_seed(seed)
         # The other processes get the weights of the first.
@@ -65,6 +66,8 @@ def prepare(config: TrainConfig, models: Mapping[str, Path], processes: Processe
     else:
         model, state = DextrModel.from_checkpoint(resumed.model), resumed.state
         training_state.check_same(state, config.fixed(), objects.digest())
+    for problem in config.share_problems(architectures.name_of(model.net), processes.count):
+        raise DataError(problem)
     processes.from_first(lambda: training_state.check_room(config.files, model.net, config.opt_type))
     model.net.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing there
 
@@ -87,7 +90,7 @@ def _beginning(config: TrainConfig, say: Say) -> tuple[int, Resumed | None]:
             resumed = training_state.load(path)
             return resumed.state.seed, resumed
         say(f"--resume: there is no {path} yet; beginning anew")
-    seed = random.SystemRandom().getrandbits(62) if config.seed is None else config.seed
+    seed = random.SystemRandom().getrandbits(SEED_BITS) if config.seed is None else config.seed
     say(f"Seed: {seed}")
     return seed, None
 

@@ -51,9 +51,7 @@ class Processes:
         if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
             yield cls(0, 1, _usable_device(device))
             return
-        own = _usable_device(device, int(os.environ.get("LOCAL_RANK", "0")))
-        if own.type == "cuda":
-            torch.cuda.set_device(own)
+        own = _usable_device(_name_of_own(device, int(os.environ.get("LOCAL_RANK", "0"))))
         # What processes tell each other beside gradients goes through gloo, so that nobody waits for a GPU.
         distributed.init_process_group("cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo", timeout=_PATIENCE)
         try:
@@ -92,13 +90,13 @@ class Processes:
         distributed.all_gather_object(values, value)
         return values  # type: ignore[return-value]  # all are there now
 
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is true in one of the processes."""
+    def highest(self, number: int) -> int:
+        """The highest of the processes' numbers."""
         if self.count == 1:
-            return flag
-        flags = torch.tensor(int(flag))
-        distributed.all_reduce(flags, distributed.ReduceOp.MAX)
-        return bool(flags.item())
+            return number
+        numbers = torch.tensor(number)
+        distributed.all_reduce(numbers, distributed.ReduceOp.MAX)
+        return int(numbers.item())
 
     def mean(self, value: torch.Tensor) -> torch.Tensor:
         """The mean of the processes' values."""
@@ -115,6 +113,12 @@ class Processes:
         _freeze_unused(net, self.device)
         return DistributedDataParallel(net, [self.device] if self.device.type == "cuda" else None)
 
+    def same_buffers(self, net: nn.Module) -> None:
+        """Give all processes the first one's buffers: each has statistics of the samples that it saw itself."""
+        if self.count > 1:
+            for buffer in net.buffers():
+                distributed.broadcast(buffer, 0)
+
 
 def _freeze_unused(net: nn.Module, device: torch.device) -> None:
     """Take parameters that the output does not depend on out of the training: nobody would send their gradients."""
@@ -127,14 +131,26 @@ def _freeze_unused(net: nn.Module, device: torch.device) -> None:
         parameter.grad = None
 
 
-def _usable_device(name: str, local_rank: int = 0) -> torch.device:
+def _name_of_own(name: str, local_rank: int) -> str:
+    """The device of one of several processes, each of which has a GPU of its own."""
+    if name in ("cuda", "cuda:0") or (name == "auto" and torch.cuda.is_available()):
+        return f"cuda:{local_rank}"
+    if name.startswith("cuda"):
+        raise DeviceError(
+            f"--device {name}: with torchrun each process takes a GPU of its own; expected auto, cpu or cuda, and "
+            "CUDA_VISIBLE_DEVICES to choose among the GPUs"
+        )
+    return name
+
+
+def _usable_device(name: str) -> torch.device:
     if name == "auto":
-        name = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
-    elif name.startswith("cuda") and local_rank:
-        name = f"cuda:{local_rank}"
+        name = "cuda:0" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         (torch.ones(1, device=device) + 1).item()
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)  # what asks for no device in particular gets this one
     except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise DeviceError(f"--device {name}: not usable here: {reason}; expected auto, cpu or cuda:N") from None

@@ -55,7 +55,7 @@ def _trained(
         Training(config, prepared, processes, interruption, log).run()
     except Interrupted as stop:
         log(f"{stop}; --resume goes on from there")
-        return 128 + interruption.signal
+        return 128 + stop.signal
     return 0
 
 
@@ -119,10 +119,11 @@ class Training:
         self.trainer.net.train()
         shown = 0.0
         while len(losses) < self.steps:
-            if self.processes.any(bool(self.interruption.signal)):
+            if signal := self.processes.highest(self.interruption.signal):
                 self.state.losses = self.shared(losses)
                 self.save()
-                raise Interrupted(f"Stopped in epoch {self.state.epoch + 1} after step {len(losses)} of {self.steps}")
+                place = f"epoch {self.state.epoch + 1} after step {len(losses)} of {self.steps}"
+                raise Interrupted(f"Stopped in {place}", signal)
             losses.append(self.trainer.step(list(islice(self.batches, self.config.accumulate))))
             bar.update(self.samples)
             if not bar.disable and time.monotonic() - shown > _SHOW_LOSS_EVERY_S:
@@ -139,8 +140,8 @@ class Training:
 
     def stop_validation_if_asked(self) -> None:
         """Processes that validate do not wait for each other, so only one alone can stop."""
-        if self.interruption.signal and self.processes.count == 1:
-            raise Interrupted(f"Stopped in the validation of epoch {self.state.epoch + 1}")
+        if self.processes.count == 1 and (signal := self.interruption.signal):
+            raise Interrupted(f"Stopped in the validation of epoch {self.state.epoch + 1}", signal)
 
     def shared(self, losses: list[torch.Tensor]) -> list[float]:
         """The losses of the steps, as the mean of all processes.

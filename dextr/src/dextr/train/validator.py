@@ -37,6 +37,7 @@ class Validator:
     def run(self, model: DextrModel, between_batches: Callable[[], object]) -> Validation:
         """The figures of all objects; the first process also draws the job's sheet of predictions."""
         processes, device = self.processes, self.processes.device
+        processes.same_buffers(model.net)
         own = range(processes.rank, len(self.objects), processes.count)
         dataset = validation_set(self.objects.view, model, self.config.extreme_range)
         batch_size = self.config.batch_size // processes.count
