@@ -91,11 +91,12 @@ def test_too_much_is_answered_overloaded(server, client, listener):
         for index in range(30):
             client.publish("requests", heavy_message(400_000, id=str(index)))
         answers = listener.answers(30)
-        end(worker)
+        said = end(worker)
     refused = [answer for answer in answers if "error" in answer]
     assert len(answers) == 30
     assert {answer["error"]["code"] for answer in refused} == {"overloaded"}
     assert 0 < len(refused) < 30
+    assert f"(overloaded: {len(refused)})" in said
     assert {int(answer["id"]) for answer in answers if answer["id"]} == set(range(30))
 
 
@@ -189,6 +190,21 @@ def test_terminated_under_load_everything_is_answered(server, client, listener):
     assert len(answers) - len(refused) >= 2
     for answer in answers:
         assert "error" in answer or mask_of(answer).max() == 1 + int(answer["id"]) % 9
+
+
+def test_terminated_while_it_refuses_everybody_is_told(server, client, listener):
+    with server.worker("--redis_queue_bytes", "3000000", seconds=1) as worker:
+        subscribed(client)
+        for index in range(40):
+            client.publish("requests", heavy_message(400_000, id=str(index)))
+        end(worker)
+    assert {int(answer["id"]) for answer in listener.answers(40)} == set(range(40))
+
+
+def test_a_long_timeout_does_not_delay_the_end(server, client):
+    with server.worker("--redis_timeout", "1000") as worker:
+        subscribed(client)
+        end(worker)
 
 
 def test_prometheus_is_told(server, client, listener):

@@ -89,6 +89,23 @@ def test_errors_of_the_server(pair):
         reader.read()
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("ERR max number of clients reached", exceptions.ConnectionError),
+        ("LOADING Redis is loading the dataset in memory", exceptions.BusyLoadingError),
+        ("NOAUTH Authentication required.", exceptions.AuthenticationError),
+        ("BUSY Redis is busy running a script.", exceptions.ResponseError),
+    ],
+)
+def test_errors_are_of_the_class_that_redis_py_has_for_them(pair, text, kind):
+    ours, theirs = pair
+    theirs.sendall(f"-{text}\r\n".encode())
+    with pytest.raises(kind) as caught:
+        RespReader(ours).read()
+    assert str(caught.value) == text
+
+
 @pytest.mark.parametrize("text", [
         b"HTTP/1.1 400\r\n", b"*x\r\n", b"$3\r\nabcdef\r\n", b"x" * 70_000,
         b"$99999999999999\r\nx", b"*1\r\n" * 5000,

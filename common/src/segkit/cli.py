@@ -164,6 +164,8 @@ def _predict_redis(model: Model, args: argparse.Namespace) -> int:
         report = Progress(False, lambda: 0).report
         threads = 1 if form.in_order else CODEC_THREADS
         loop = Loop(transport, pipeline, settings.loop, stop, on_outcome=report, codec_threads=threads)
+        if isinstance(transport, PubSubTransport):
+            transport.count_refusals(loop.metrics.count)
         with watched(loop, settings, f"{model.name}_predict_redis", transport.check):
             metrics = loop.run()
     if not settings.log.quiet:

@@ -26,12 +26,15 @@ class _BesideProgressBar(logging.Handler):
     """Writes lines above the progress bar, if one is drawn, instead of through it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = self.format(record)
-        tqdm = sys.modules.get("tqdm")
-        if tqdm is None:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
-        else:
-            tqdm.tqdm.write(line, file=sys.stderr)
+        try:
+            line = self.format(record)
+            tqdm = sys.modules.get("tqdm")
+            if tqdm is None:
+                print(line, file=sys.stderr, flush=True)  # noqa: T201
+            else:
+                tqdm.tqdm.write(line, file=sys.stderr)
+        except (OSError, ValueError):  # a disk that is full is no reason to stop working
+            self.handleError(record)
 
 
 class _PlainInfo(logging.Formatter):

@@ -139,7 +139,7 @@ def add_redis_options(parser: argparse.ArgumentParser) -> None:
     options.value("redis_in", str, "CHANNEL", "where requests come from; with pubsub a pattern")
     options.value("redis_out", str, "CHANNEL", "where results go")
     options.value("redis_err", str, "CHANNEL", "where errors go (default: OUT_errors)")
-    options.value("redis_timeout", float, "S", "seconds to wait for a message at a time")
+    options.value("redis_timeout", float, "S", "accepted from older command lines, without effect")
     options.value("redis_give_up", float, "S", "seconds without server after which the command ends (default: never)")
     options.value(
         "redis_mode", str, "pubsub|stream", "channels as of old, or streams for several workers that lose nothing",

@@ -8,12 +8,14 @@ from collections import deque
 
 from segkit.types import Job
 
+_OVERHEAD = 1024  # bytes, at most, that a job takes beside its body
+
 
 class ByteQueue:
     """Jobs in order of arrival, as many as fit.
 
     Args:
-        capacity: most bytes of bodies; a single job is always taken when the queue is empty.
+        capacity: most bytes of memory; a single job is always taken when the queue is empty.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -28,10 +30,10 @@ class ByteQueue:
     def put(self, job: Job) -> bool:
         """Adds a job; False if it does not fit."""
         with self._changed:
-            if self._jobs and self._bytes + len(job.body) > self._capacity:
+            if self._jobs and self._bytes + _size(job) > self._capacity:
                 return False
             self._jobs.append(job)
-            self._bytes += len(job.body)
+            self._bytes += _size(job)
             self._changed.notify()
             return True
 
@@ -42,7 +44,7 @@ class ByteQueue:
             while not self._jobs and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
             jobs = [self._jobs.popleft() for _ in range(min(limit, len(self._jobs)))]
-            self._bytes -= sum(len(job.body) for job in jobs)
+            self._bytes -= sum(map(_size, jobs))
             return jobs
 
     @property
@@ -50,3 +52,7 @@ class ByteQueue:
         """For how many seconds the first job waits; 0 if there is none."""
         with self._changed:
             return time.monotonic() - self._jobs[0].received if self._jobs else 0.0
+
+
+def _size(job: Job) -> int:
+    return len(job.body) + _OVERHEAD

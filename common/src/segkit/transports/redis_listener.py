@@ -24,15 +24,20 @@ class Listener:
     Raises:
         redis.ConnectionError: the server is away.
         redis.AuthenticationError, redis.NoPermissionError: it refuses.
+        redis.ResponseError: it has another reason.
     """
 
     def __init__(self, client: redis.Redis, pattern: str) -> None:
-        connection: Any = client.connection_pool.get_connection()
-        self._connection = connection
-        connection.send_command("PSUBSCRIBE", pattern)
-        # From here on redis-py's own reader is not asked any more.
-        self._reader = RespReader(connection._sock)
-        self._reader.read()
+        pool: Any = client.connection_pool
+        self._pool, self._connection = pool, pool.get_connection()
+        try:
+            self._connection.send_command("PSUBSCRIBE", pattern)
+            # From here on redis-py's own reader is not asked any more.
+            self._reader = RespReader(self._connection._sock)
+            self._reader.read()
+        except BaseException:
+            self.close()
+            raise
 
     def arrives(self, timeout: float) -> bool:
         """Whether something begins within `timeout` seconds."""
@@ -62,8 +67,9 @@ class Listener:
                 yield message
 
     def close(self) -> None:
-        """Closes the connection; the pool, which would find it subscribed, does not get it back."""
+        """Closes the connection. The pool gets its place back, and would make a new one of it."""
         self._connection.disconnect()
+        self._pool.release(self._connection)
 
 
 def _message(value: Value) -> bytearray | None:

@@ -2,28 +2,27 @@
 
 Channels keep nothing: what is published while nobody listens is gone, and the server cuts off a listener that reads too
 slowly. So a thread does nothing but read, and while messages rush in, no work is begun beside it. What it cannot keep
-is answered `overloaded`.
+is answered `overloaded`, beside all other work.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from redis import RedisError
 
 from segkit.config import RedisConfig
-from segkit.errors import Overloaded, TransportError
+from segkit.errors import TransportError
 from segkit.transports.byte_queue import ByteQueue
 from segkit.transports.redis_listener import Listener
-from segkit.transports.redis_server import PASSING, REFUSED, RedisServer, answer
+from segkit.transports.redis_server import REFUSED, RedisServer, answer, passes
+from segkit.transports.refusals import Refusals
 from segkit.transports.rush import Rush
 from segkit.types import Job, Outcome
-from segkit.wire import jsontext
-from segkit.wire.request import address
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ class PubSubTransport:
         self._config, self._stop = config, stop
         self._server = RedisServer(config, stop, config.redis_give_up)
         self._queue = ByteQueue(config.redis_queue_bytes)
-        self._refused: deque[Job] = deque()
+        self._refusals = Refusals(self.deliver)
         self._rush = Rush()
         self._names = itertools.count(1)
         self._failure: TransportError | None = None
@@ -57,6 +56,10 @@ class PubSubTransport:
         self._reader = threading.Thread(target=self._read, name="redis reader", daemon=True)
         self._server.insist(self._server.client.ping)
         self._reader.start()
+
+    def count_refusals(self, count: Callable[[Outcome], None]) -> None:
+        """Has `count` called, from another thread, for every request that is answered `overloaded`."""
+        self._refusals.on_refused = count
 
     @property
     def exhausted(self) -> bool:
@@ -74,10 +77,10 @@ class PubSubTransport:
         self._server.check()
 
     def receive(self, limit: int, timeout: float) -> Sequence[Job]:
-        refused = [self._refused.popleft() for _ in range(min(limit, len(self._refused)))]
-        jobs = refused or self._take_calmly(limit, timeout)
-        if not jobs and self._failure is not None:
-            raise self._failure
+        jobs = self._take_calmly(limit, timeout)
+        failure = self._failure or self._refusals.failure
+        if not jobs and failure is not None:
+            raise failure
         return jobs
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
@@ -91,11 +94,9 @@ class PubSubTransport:
         """Ends the subscription. What is still waiting is refused, so that its requesters need not wait, too."""
         self._closed.set()
         self._reader.join()
-        with contextlib.suppress(TransportError):
-            for job in self._queue.take(len(self._queue), 0):
-                name, reply_to = address(job)
-                error = Overloaded("the worker is stopping; send this again")
-                self.deliver(job, Outcome(error=error, id=name, reply_to=reply_to))
+        for job in self._queue.take(len(self._queue), 0):
+            self._refusals.add(job, "the worker is stopping; send this again")
+        self._refusals.close()
         self._server.close()
 
     def _take_calmly(self, limit: int, timeout: float) -> list[Job]:
@@ -109,7 +110,17 @@ class PubSubTransport:
         return jobs + self._queue.take(limit - 1, 0)
 
     def _read(self) -> None:
-        """The reader thread: stays subscribed, puts every message into the queue."""
+        """The reader thread. Whatever ends it ends the worker, which would be deaf without it."""
+        try:
+            self._stay_subscribed()
+        except TransportError as error:
+            self._failure = error
+        except Exception as error:
+            log.debug("the reader failed", exc_info=True)
+            self._failure = TransportError(f"{self._config.server_name}: {type(error).__name__}: {error}")
+
+    def _stay_subscribed(self) -> None:
+        """Puts every message into the queue."""
         backoff = self._server.backoff()
         while not self._closed.is_set() and not self._stop.is_set():
             listener: Listener | None = None
@@ -118,23 +129,20 @@ class PubSubTransport:
                 backoff.worked()
                 self._take_messages(listener)
             except REFUSED as error:
-                self._failure = self._server.refusal(error)
-                return
-            except PASSING as error:
+                raise self._server.refusal(error) from None
+            except RedisError as error:
+                if not passes(error):
+                    raise
                 if listener is not None:
                     log.warning("%s: %s", self._config.server_name, _CUT_OFF)
-                try:
-                    backoff.failed(error)
-                except TransportError as failure:
-                    self._failure = failure
-                    return
+                backoff.failed(error)
             finally:
                 if listener is not None:
                     listener.close()
 
     def _take_messages(self, listener: Listener) -> None:
         while not self._closed.is_set() and not self._stop.is_set():
-            if not listener.arrives(max(self._config.redis_timeout, _LOOK_AROUND)):
+            if not listener.arrives(_LOOK_AROUND):
                 continue
             body = None
             self._rush.begin()
@@ -151,7 +159,4 @@ class PubSubTransport:
         job = Job(str(next(self._names)), body)
         if not self._queue.put(job):
             waiting = len(self._queue)
-            error = Overloaded(f"{waiting} requests are waiting; send slower or use --redis_mode stream")
-            name, reply_to = address(job)
-            envelope = {"id": name, "reply_to": reply_to}  # all that the answer needs; the image is let go
-            self._refused.append(Job(job.id, jsontext.write(envelope), error=error))
+            self._refusals.add(job, f"{waiting} requests are waiting; send slower or use --redis_mode stream")

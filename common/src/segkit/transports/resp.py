@@ -9,9 +9,10 @@ import select
 import socket
 import ssl
 import struct
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from redis import exceptions
+from redis._parsers import BaseParser
 
 Value: TypeAlias = "bytes | bytearray | int | list[Value] | None"
 
@@ -55,7 +56,7 @@ class RespReader:
 
         Raises:
             redis.ConnectionError: the connection is lost or does not speak the protocol.
-            redis.ResponseError: the value is an error, as of `NoPermissionError` where that is what it says.
+            redis.RedisError: the value is an error; of the class that redis-py has for it, as `NoPermissionError`.
         """
         line = self._line()
         kind, rest = line[:1], line[1:]
@@ -69,8 +70,7 @@ class RespReader:
         except ValueError:
             raise _not_the_protocol() from None
         if kind == b"-":
-            text = rest.decode(errors="replace")
-            raise (exceptions.NoPermissionError if text.startswith("NOPERM") else exceptions.ResponseError)(text)
+            raise _error(rest.decode(errors="replace"))
         if kind == b"+":
             return rest
         raise _not_the_protocol()
@@ -110,6 +110,13 @@ class RespReader:
         if not received:
             raise exceptions.ConnectionError("connection closed by the server")
         return received
+
+
+def _error(text: str) -> Exception:
+    """A server's error with all of its text: redis-py itself leaves out the word that says what it is."""
+    parser: Any = BaseParser
+    kind: type[Exception] = type(parser.parse_error(text))
+    return kind(text)
 
 
 def _not_the_protocol() -> exceptions.ConnectionError:
