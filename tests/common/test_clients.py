@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not inst
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 POINTS = ["-P", "8,4", "4.0,8", "12,8.5", "8,12"]
+ERROR = '{"error": {"code": "internal", "message": "broken"}, "id": null, "meta": {}}'
 
 
 @pytest.fixture
@@ -108,6 +109,68 @@ def test_no_server(server, image):
     assert "Traceback" not in result.stderr
 
 
+def test_a_database_that_is_not_there(server, image):
+    result = send(server, image, *POINTS, "-d", "99")
+    assert result.returncode == 1
+    assert "DB index is out of range" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_name_of_a_stream_is_a_list(server, client, image, tmp_path):
+    client.rpush("requests", "1")
+    client.rpush("results", "1")
+    sent = send(server, image, *POINTS, "--stream")
+    with start_receiving(server, tmp_path / "out", "--stream", "--timeout", "10") as receiver:
+        _, said = receiver.communicate(timeout=30)
+    for code, text in ((sent.returncode, sent.stderr), (receiver.returncode, said)):
+        assert code == 1
+        assert "WRONGTYPE" in text
+        assert "Traceback" not in text
+
+
+def test_the_server_goes_away_while_receiving(server, tmp_path):
+    with start_receiving(server, tmp_path / "out") as receiver:
+        listening(server, 2)
+        server.stop()
+        _, said = receiver.communicate(timeout=30)
+    assert receiver.returncode == 4
+    assert f"Redis at localhost:{server.port}" in said
+    assert "Traceback" not in said
+
+
+def test_files_cannot_be_written(server, client, image, tmp_path):
+    with start_receiving(server, image) as receiver:
+        _, said = receiver.communicate(timeout=30)
+    assert receiver.returncode == 2
+    assert said.startswith("dextr_test_redis_recv: --output_dir: ")
+    (tmp_path / "out" / "got.error.json").mkdir(parents=True)
+    client.xadd("results_errors", {"data": ERROR})
+    with start_receiving(server, tmp_path / "out", "--stream") as receiver:
+        _, said = receiver.communicate(timeout=30)
+    assert receiver.returncode == 1
+    assert "got.error.json: Is a directory" in said
+    assert "Traceback" not in said
+
+
+def test_what_is_no_answer_does_not_end_the_receiver(server, client, tmp_path):
+    for fields in ({"other": "1"}, {"data": "hello"}, {"data": '{"mask": 1}'}, {"data": ERROR}):
+        client.xadd("results", fields)
+    with start_receiving(server, tmp_path / "out", "--stream", "--count", "4") as receiver:
+        _, said = receiver.communicate(timeout=30)
+    assert receiver.returncode == 3
+    assert said.count("no answer of a worker: ") == 3
+    assert (tmp_path / "out" / "got.error.json").read_text() == ERROR
+
+
+def test_a_pattern_that_includes_the_errors_gets_each_once(server, client, tmp_path):
+    with start_receiving(server, tmp_path / "out", "-c", "results*", "--count", "2") as receiver:
+        listening(server, 1)
+        client.publish("results_errors", ERROR)
+        client.publish("results_errors", ERROR.replace("broken", "second"))
+        _, said = receiver.communicate(timeout=30)
+    assert said.splitlines() == ["error: internal: broken", "error: internal: second"]
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -116,6 +179,8 @@ def test_no_server(server, image):
         (["--prompt", "nowhere.json"], "nowhere.json"),
         ([], "--prompt"),
         ([*POINTS, "-I", "nowhere.jpg"], "nowhere.jpg"),
+        ([*POINTS, "--url", "redis://localhost:port"], "--url: "),
+        ([*POINTS, "-p", "99999"], "--port: "),
     ],
 )
 def test_wrong_usage(server, image, flags, words):

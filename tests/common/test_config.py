@@ -93,3 +93,64 @@ def test_help_shows_defaults():
     text = all_flags().format_help()
     assert "(default: 1.0)" in text
     assert isinstance(all_flags(), argparse.ArgumentParser)
+
+
+@pytest.mark.parametrize(
+    ("values", "flags"),
+    [
+        ({"redis_in": "a", "redis_out": "a"}, ["redis_out"]),
+        ({"redis_in": "a", "redis_out": "a", "redis_mode": "stream"}, ["redis_out"]),
+        ({"redis_in": "a", "redis_out": "b", "redis_err": "a"}, ["redis_err"]),
+        ({"redis_in": "a", "redis_out": "b", "redis_err": "a", "redis_mode": "stream"}, ["redis_err"]),
+        ({"redis_in": "a_errors", "redis_out": "a", "redis_mode": "stream"}, ["redis_err"]),
+        ({"redis_in": "a*", "redis_out": "a_out"}, ["redis_out", "redis_err"]),
+        ({"redis_in": "?[^ab]*", "redis_out": "bb", "redis_err": "cc"}, ["redis_err"]),
+        ({"redis_in": "a*", "redis_out": "a_out", "redis_mode": "stream"}, []),
+        ({"redis_in": "camera.*", "redis_out": "masks"}, []),
+        # Redis: a star, one of the characters ! and b, and nothing at all.
+        ({"redis_in": r"a\*", "redis_out": "a_out"}, []),
+        ({"redis_in": "[!b]", "redis_out": "c"}, []),
+        ({"redis_in": "[]c]", "redis_out": "c"}, []),
+    ],
+)
+def test_workers_do_not_read_their_own_answers(values, flags):
+    problems = list(config.RedisConfig(**values).problems())
+    assert [problem.partition(":")[0] for problem in problems] == [f"--{flag}" for flag in flags]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://", "redis:///0", "redis://user:hunter2@host:1/0?socket_timeout=3", "unix:///run/redis.sock?db=1",
+        "rediss://user@host/0?ssl_ca_certs=/etc/ca.pem", "redis://:hunter2%2F%23%40@host",
+    ],
+)  # fmt: skip
+def test_urls_of_redis(url):
+    server = config.RedisServerConfig(redis_url=url)
+    assert list(server.problems()) == []
+    assert "hunter2" not in server.server_name
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x", "redis://a..b", "host:6379", "redis://host:port", "redis://host:99999", "redis://[host", "redis://host?nonsense=1",
+        "redis://host?socket_timeout=x", "redis://host?ssl_ca_certs=ca.pem", "redis://host?decode_responses=True",
+        "redis://host?protocol=3", "redis://:12/hunter2@host", "redis://:12#hunter2@host", "redis://:hunter2/a@host",
+        "redis://:hunter2?a@host", "rediss://host?ssl_cert_reqs=x",
+    ],
+)  # fmt: skip
+def test_wrong_urls_of_redis(url):
+    (problem,) = config.RedisServerConfig(redis_url=url).problems()
+    assert problem.startswith("--redis_url: ")
+    assert "hunter2" not in problem
+
+
+def test_a_host_that_cannot_be_asked_for():
+    (problem,) = config.RedisServerConfig(redis_host="a..b").problems()
+    assert problem.startswith("--redis_host: ")
+
+
+@pytest.mark.parametrize("url", ["redis://:12/hunter2@host", "redis://:hunter2#a@host", "unix://:hunter2/@/socket"])
+def test_what_may_be_a_password_is_not_shown(url):
+    assert "hunter2" not in config.RedisServerConfig(redis_url=url).server_name

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from redis_process import SERVER, RedisProcess
 
+from segkit.config import RedisServerConfig
 from segkit.doctor import system
 from segkit.doctor.finding import Finding, guarded
 from segkit.doctor.known_image import EXTREME_POINTS, known_image
+from segkit.doctor.redis import redis
 from segkit.doctor.report import as_json, table
 from segkit.doctor.trial import trial
 from segkit.errors import BadImage, DeviceError
@@ -75,6 +77,14 @@ def test_redis(tmp_path):
         assert "hunter2" not in json.dumps(found)
     finally:
         server.stop()
+
+
+@pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
+def test_a_redis_user_who_may_do_no_more_than_a_worker_needs(server):
+    server.client().acl_setuser("worker", enabled=True, passwords=["+right"], commands=["+ping"], reset=True)
+    (found,) = redis(RedisServerConfig(redis_url=f"redis://worker:right@127.0.0.1:{server.port}/0"))
+    assert found.state == "ok"
+    assert "answers, version unknown" in found.text
 
 
 def test_the_cache_cannot_be_written(tmp_path, monkeypatch):

@@ -3,10 +3,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
-from workplace import WORKER
+from workplace import WORKER, wait_until
 
 from segkit import heartbeat
 
@@ -49,13 +50,33 @@ def test_a_server_that_does_not_answer_is_named():
 
 
 def test_a_worker_that_hangs_is_found(folder):
+    goes_on, probes = threading.Event(), []
+
+    def probe():
+        probes.append(True)
+        assert len(probes) == 1 or goes_on.wait(20)
+
+    with heartbeat.Heartbeat("worker", probe):
+        wait_until(lambda: len(probes) == 2)
+        os.utime(folder / f"worker-{os.getpid()}.json", (1, 1))
+        assert "no sign of life" in heartbeat.check("worker")
+        goes_on.set()
+
+
+def test_the_process_number_of_a_dead_worker_is_in_use_again(folder, tmp_path):
+    command = [sys.executable, str(WORKER), "--prediction_in", str(tmp_path), "--prediction_out", str(tmp_path / "out")]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([*command, "--continuous", "--quiet"], env=environment) as worker:
+        wait_until(lambda: list(tmp_path.glob("segkit-*/*.json")))
+        worker.kill()
+    (left,) = tmp_path.glob("segkit-*/*.json")
+    folder.mkdir(mode=0o700)
+    left.rename(folder / f"worker-{os.getppid()}.json")
+    os.utime(folder / f"worker-{os.getppid()}.json", (1, 1))
     with heartbeat.Heartbeat("worker", lambda: None):
         wait_for("")
-    folder.mkdir(exist_ok=True)
-    path = folder / f"worker-{os.getpid()}.json"
-    path.write_text('{"problem": ""}')
-    os.utime(path, (1, 1))
-    assert "no sign of life" in heartbeat.check("worker")
+        assert [path.stem for path in folder.glob("*.json")] == [f"worker-{os.getpid()}"]
+    assert heartbeat.check("worker") == "no worker is running"
 
 
 def test_the_dead_are_cleared_away(folder):

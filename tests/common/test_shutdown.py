@@ -15,5 +15,5 @@ def test_the_first_signal_asks_and_the_second_one_has_its_way_again(number):
         assert not stop.is_set()
         os.kill(os.getpid(), number)
         assert stop.wait(5)
-        assert signal.getsignal(number) is signal.SIG_DFL
+        assert [signal.getsignal(each) for each in Shutdown.signals] == [signal.SIG_DFL] * 2
     assert signal.getsignal(number) == before

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segkit import cli, options
-from segkit.config import RedisConfig
-from segkit.errors import ConfigError
+from segkit import cli, options, redis_syntax
+from segkit.config import InputConfig, RedisServerConfig
+from segkit.errors import ConfigError, GaveUp, RequestError, TransportError
 
 if TYPE_CHECKING:
-    from segkit.transports.redis_server import RedisServer
+    from segkit.types import Bytes
 
 NOBODY_LISTENS = 3
 ERROR_RECEIVED = 3
@@ -79,7 +80,7 @@ def read_prompt_file(path: Path) -> dict[str, Any]:
 
 
 def _add_server(parser: argparse.ArgumentParser, channel: str) -> None:
-    defaults = RedisConfig(redis_in="", redis_out="")
+    defaults = RedisServerConfig()
     host, port, db = defaults.redis_host, defaults.redis_port, defaults.redis_db
     parser.add_argument("-H", "--host", metavar="HOST", default=host, help=f"Redis server (default: {host})")
     parser.add_argument("-p", "--port", metavar="PORT", type=int, default=port, help=f"its port (default: {port})")
@@ -90,23 +91,43 @@ def _add_server(parser: argparse.ArgumentParser, channel: str) -> None:
     parser.add_argument("--stream", action="store_true", help="use a stream instead of a channel")
 
 
-def _connect(args: argparse.Namespace) -> RedisServer:
+@contextmanager
+def _connected(args: argparse.Namespace) -> Iterator[Any]:
+    """A client of the server that the flags name; what goes wrong with the server in the block is one error of ours.
+
+    Raises:
+        ConfigError: the flags are wrong.
+        GaveUp: the server does not answer.
+        TransportError: it refuses.
+    """
     import threading
 
-    from segkit.transports.redis_server import RedisServer
+    from redis.exceptions import RedisError
 
-    config = RedisConfig(
-        redis_in=args.channel,
-        redis_out=args.channel,
+    from segkit.transports.redis_server import PASSING, REFUSED, RedisServer
+
+    config = RedisServerConfig(
         redis_host=args.host,
         redis_port=args.port,
         redis_db=args.database,
         redis_password_env=args.password_env,
         redis_url=args.url,
     )
+    problems = [problem.replace("--redis_", "--") for problem in config.problems()]
+    if problems:
+        raise ConfigError(problems)
     server = RedisServer(config, threading.Event())
-    server.check()
-    return server
+    try:
+        server.check()
+        yield server.client
+    except REFUSED as error:
+        raise server.refusal(error) from None
+    except PASSING as error:
+        raise GaveUp(f"{config.server_name}: {error}") from None
+    except RedisError as error:
+        raise TransportError(f"{config.server_name}: {error}") from None
+    finally:
+        server.close()
 
 
 def _send(sender: Sender, args: argparse.Namespace) -> int:
@@ -117,14 +138,13 @@ def _send(sender: Sender, args: argparse.Namespace) -> int:
         if getattr(args, key) is not None:
             target[key] = getattr(args, key)
     text = jsontext.write(message)
-    server = _connect(args)
     listeners = 0
-    for _ in range(args.count):
-        if args.stream:
-            server.client.xadd(args.channel, {"data": text})
-        else:
-            listeners = server.client.publish(args.channel, text)
-    server.close()
+    with _connected(args) as client:
+        for _ in range(args.count):
+            if args.stream:
+                client.xadd(args.channel, {"data": text})
+            else:
+                listeners = client.publish(args.channel, text)
     if not args.stream and not listeners:
         cli.say(f"nobody listens on {args.channel}; is the worker running, with --redis_in {args.channel}?")
         return NOBODY_LISTENS
@@ -132,28 +152,30 @@ def _send(sender: Sender, args: argparse.Namespace) -> int:
 
 
 def _receive(args: argparse.Namespace) -> int:
-    server = _connect(args)
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    answers = _from_stream(server, args) if args.stream else _from_channel(server, args)
-    received = errors = 0
+    image = None if args.overlay is None else _image(args.overlay)
     try:
-        for text in answers:
-            errors += not _save(text, args)
-            received += 1
-            if received == args.count:
-                return ERROR_RECEIVED if errors else 0
-    except KeyboardInterrupt:
-        return ERROR_RECEIVED if errors else 0
-    finally:
-        server.close()
+        args.output_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError([f"--output_dir: {args.output_dir}: {error.strerror}"]) from None
+    received = errors = 0
+    with _connected(args) as client:
+        try:
+            for text in _from_stream(client, args) if args.stream else _from_channel(client, args):
+                errors += not _save(text, args, image)
+                received += 1
+                if received == args.count:
+                    return ERROR_RECEIVED if errors else 0
+        except KeyboardInterrupt:
+            return ERROR_RECEIVED if errors else 0
     cli.say(f"no answer for {args.timeout:g} s")
     return TIMED_OUT
 
 
-def _from_channel(server: RedisServer, args: argparse.Namespace) -> Iterator[bytes]:
+def _from_channel(client: Any, args: argparse.Namespace) -> Iterator[bytes]:
     """Messages until none has come for --timeout seconds."""
-    subscription = server.client.pubsub(ignore_subscribe_messages=True)
-    subscription.psubscribe(args.channel, args.errors or f"{args.channel}_errors")
+    subscription, errors = client.pubsub(ignore_subscribe_messages=True), args.errors or f"{args.channel}_errors"
+    # The server sends a message once for each pattern that it matches.
+    subscription.psubscribe(*([args.channel] if redis_syntax.matches(args.channel, errors) else [args.channel, errors]))
     deadline = _deadline(args)
     while time.monotonic() < deadline:
         message = subscription.get_message(timeout=min(1.0, max(0.0, deadline - time.monotonic())))
@@ -162,16 +184,16 @@ def _from_channel(server: RedisServer, args: argparse.Namespace) -> Iterator[byt
             deadline = _deadline(args)
 
 
-def _from_stream(server: RedisServer, args: argparse.Namespace) -> Iterator[bytes]:
+def _from_stream(client: Any, args: argparse.Namespace) -> Iterator[bytes]:
     """Entries from the start of the stream on, until none has come for --timeout seconds."""
     last: dict[str, str | bytes] = {args.channel: "0", args.errors or f"{args.channel}_errors": "0"}
     deadline = _deadline(args)
     while time.monotonic() < deadline:
         block = int(1000 * min(1.0, max(0.001, deadline - time.monotonic())))
-        for name, entries in server.client.xread(last, block=block) or ():
+        for name, entries in client.xread(last, block=block) or ():
             for entry, fields in entries:
                 last[name.decode()] = entry
-                yield fields[b"data"]
+                yield fields.get(b"data", b"")
                 deadline = _deadline(args)
 
 
@@ -179,23 +201,32 @@ def _deadline(args: argparse.Namespace) -> float:
     return float("inf") if args.timeout is None else time.monotonic() + args.timeout
 
 
-def _save(text: bytes, args: argparse.Namespace) -> bool:
-    """Writes the files of one answer and names them; False if it is an error."""
+def _save(text: bytes, args: argparse.Namespace, image: Bytes | None) -> bool:
+    """Writes the files of one answer and names them; False if it is an error, or no answer at all."""
     prefix = args.output_dir / datetime.now().strftime(args.file_prefix)
-    parts = _files(text, prefix.name, args.overlay)
+    try:
+        parts = _files(text, prefix.name, image)
+    except RequestError as error:
+        cli.say(f"no answer of a worker: {error.message}")
+        return False
     for suffix, data in parts.items():
         path = prefix.with_name(prefix.name + suffix)
-        path.write_bytes(data)
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise TransportError(f"{path}: {error.strerror}") from None
         print(path, flush=True)  # noqa: T201
     return ".error.json" not in parts
 
 
-def _files(text: bytes, name: str, image_file: Path | None) -> dict[str, bytes]:
-    """The contents of the files for an answer, by what follows the prefix in their names."""
-    from segkit.config import InputConfig
+def _files(text: bytes, name: str, image: Bytes | None) -> dict[str, bytes]:
+    """The contents of the files for an answer, by what follows the prefix in their names.
+
+    Raises:
+        RequestError: it is no answer.
+    """
     from segkit.overlay import encode_overlay
     from segkit.wire import base64text, jsontext
-    from segkit.wire.image import decode_image
     from segkit.wire.opex import encode_opex
     from segkit.wire.reply import decode_reply
 
@@ -206,10 +237,19 @@ def _files(text: bytes, name: str, image_file: Path | None) -> dict[str, bytes]:
         return {".error.json": text}
     if "objects" in answer:  # of models that answer with OPEX
         return {".json": text}
-    image = None if image_file is None else decode_image(_read(image_file, "--overlay"), InputConfig())[0]
     prediction = decode_reply(text, name, image)
     parts = {".png": base64text.decode(answer["mask"]), ".json": encode_opex(prediction)}
     return parts if image is None else {**parts, "-overlay.png": encode_overlay(prediction)}
+
+
+def _image(path: Path) -> Bytes:
+    """The image to draw on, (H, W, 3) uint8 RGB."""
+    from segkit.wire.image import decode_image
+
+    try:
+        return decode_image(_read(path, "--overlay"), InputConfig())[0]
+    except RequestError as error:
+        raise ConfigError([f"--overlay: {path}: {error.message}"]) from None
 
 
 def _read(path: Path, flag: str) -> bytes:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
-from urllib.parse import urlsplit
 
+from segkit import redis_syntax
 from segkit.errors import ConfigError
 
 MEBIBYTE = 1024 * 1024
@@ -140,14 +140,16 @@ class RedisServerConfig:
         """The server for messages, without its password."""
         if self.redis_url is None:
             return f"Redis at {self.redis_host}:{self.redis_port}"
-        url = urlsplit(self.redis_url)
-        return f"Redis at {url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+        return f"Redis at {redis_syntax.without_password(self.redis_url)}"
 
     def problems(self) -> Iterator[str]:
+        if not redis_syntax.is_host(self.redis_host):
+            yield f"--redis_host: {self.redis_host!a} is no name of a host"
         if not 0 < self.redis_port < 65536:
             yield f"--redis_port: {self.redis_port} is no port; expected 1 to 65535"
-        if self.redis_url is not None and urlsplit(self.redis_url).scheme not in ("redis", "rediss", "unix"):
-            yield "--redis_url: expected a URL that starts with redis://, rediss:// (TLS) or unix://"
+        problem = "" if self.redis_url is None else redis_syntax.url_problem(self.redis_url)
+        if problem:
+            yield f"--redis_url: {problem}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,8 +183,14 @@ class RedisConfig(RedisServerConfig):
         yield from _at_least("redis_maxlen", self.redis_maxlen, 1)
         if self.redis_give_up is not None:
             yield from _at_least("redis_give_up", self.redis_give_up, 0)
-        if self.redis_mode == "stream" and self.redis_in == self.redis_out:
-            yield f"--redis_out: {self.redis_out} is the input, too; choose another one, or results become requests"
+        for flag, name in (("redis_out", self.redis_out), ("redis_err", self.errors_to)):
+            if self._reads(name):
+                yield f"--{flag}: {name} is the input, too; choose another one, or answers become requests"
+
+    def _reads(self, name: str) -> bool:
+        if self.redis_mode == "stream":
+            return name == self.redis_in
+        return redis_syntax.matches(self.redis_in, name)
 
 
 @dataclass(frozen=True, kw_only=True)

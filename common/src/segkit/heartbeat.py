@@ -1,8 +1,13 @@
-"""Whether a worker is alive, for health checks: it writes a small file every few seconds, `--check` reads it."""
+"""Whether a worker is alive, for health checks: it writes a small file every few seconds, `--check` reads it.
+
+It holds a lock on its file, which the kernel lets go of when the process ends, however it ends: the number in the name
+may belong to another process by then, or come from another container.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import stat
@@ -11,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 _INTERVAL = 3.0
 _STALE = 15.0
@@ -27,6 +33,7 @@ class Heartbeat:
     def __init__(self, name: str, probe: Callable[[], None]) -> None:
         self._path = folder() / f"{name}-{os.getpid()}.json"
         self._probe = probe
+        self._file: IO[str] | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -37,7 +44,9 @@ class Heartbeat:
     def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._thread.join()
-        self._path.unlink(missing_ok=True)
+        if self._file is not None:
+            self._path.unlink(missing_ok=True)
+            self._file.close()
 
     def _beat(self) -> None:
         while True:
@@ -47,13 +56,25 @@ class Heartbeat:
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the server, it does not answer
                 problem = str(error) or type(error).__name__
             with contextlib.suppress(OSError):  # without a writable temporary folder there is no health check
-                self._path.parent.mkdir(mode=0o700, exist_ok=True)
-                _check_owner(self._path.parent)
-                draft = self._path.with_suffix(".new")
-                draft.write_text(json.dumps({"problem": problem}))
-                draft.replace(self._path)
+                self._write(json.dumps({"problem": problem}))
             if self._closed.wait(_INTERVAL):
                 return
+
+    def _write(self, text: str) -> None:
+        """A new file takes the place of the one before; each is locked for as long as it has its name."""
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        _check_owner(self._path.parent)
+        draft = self._path.with_suffix(".new")
+        with contextlib.ExitStack() as on_failure:
+            file = on_failure.enter_context(draft.open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.write(text)
+            file.flush()
+            draft.replace(self._path)
+            on_failure.pop_all()
+        if self._file is not None:
+            self._file.close()
+        self._file = file
 
 
 def check(name: str) -> str:
@@ -65,12 +86,11 @@ def check(name: str) -> str:
         except PermissionError as error:
             return str(error)
     for path in sorted(folder().glob(f"{name}-*.json")):
-        if not _is_running(int(path.stem.rpartition("-")[2])):
-            path.unlink(missing_ok=True)
+        beat = _last_beat(path)
+        if beat is None:
             continue
         alive += 1
-        age = time.time() - path.stat().st_mtime
-        problem = json.loads(path.read_text())["problem"]
+        problem, age = beat
         if age > _STALE:
             problems.append(f"{path.stem}: no sign of life for {age:.0f} s")
         elif problem:
@@ -94,11 +114,20 @@ def _check_owner(path: Path) -> None:
         raise PermissionError(f"{path} is not this user's own folder; remove it, or set TMPDIR to another place")
 
 
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _last_beat(path: Path) -> tuple[str, float] | None:
+    """What a living worker wrote, and how many seconds ago; None if it is gone, whose file is then removed."""
+    while True:
+        try:
+            file = path.open()
+        except FileNotFoundError:
+            return None
+        with file:
+            status = os.fstat(file.fileno())
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return json.load(file)["problem"], time.time() - status.st_mtime
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(status, path.stat()):  # else a living worker has just put a new file there
+                    path.unlink()
+                    return None

@@ -1,4 +1,4 @@
-"""Stopping on a signal: the first one asks, the second one ends the process at once."""
+"""Stopping on a signal: the first one asks, the second one, of either kind, ends the process at once."""
 
 from __future__ import annotations
 
@@ -29,5 +29,6 @@ class Shutdown(threading.Event):
             signal.signal(number, handler)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
+        for each in self.signals:
+            signal.signal(each, signal.SIG_DFL)
         self.set()
