@@ -8,10 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from segkit.device import select_both
-from segkit.errors import Internal, OutOfMemory
+from segkit.errors import DeviceError, Internal
+from segkit.memory_errors import memory_errors
 from segkit.predictor import Found
 from segkit.types import Instance, Instances, Request
 from segkit_mmdet.detector import Detector, load_detector
@@ -22,6 +24,7 @@ from segkit_mmdet.options import MmdetConfig
 log = logging.getLogger("segkit.mmdet")
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_TRIED = (480, 640)  # height and width of the image that flags are tried with
 
 
 class MmdetPredictor:
@@ -46,18 +49,20 @@ class MmdetPredictor:
             ConfigError: the number of class names is not that of the model.
             CheckpointError: the config or the checkpoint cannot be used, or they do not fit.
             UnsafeCheckpoint: loading would run code from it, and --unsafe_load is not given.
-            DeviceError: the device or the precision is not usable.
+            DeviceError: the device or the precision is not usable, or --compile does not work here.
         """
         device, precision = select_both(config.device, config.precision)
         detector = load_detector(config)
         model = detector.model.to(device)
         paste_into_boxes(model)
+        predictor = cls(detector, config)
         if precision != "fp32":
             _extract_features_in(model, _DTYPES[precision], torch.device(device).type)
+            predictor._try(f"--precision {precision}", "give fp32")
         if config.compile:
-            model.backbone.compile()
+            predictor._compile()
         log.info("%s on %s, %s, %d classes", config.checkpoint.name, device, precision, len(detector.classes))
-        return cls(detector, config)
+        return predictor
 
     def predict(self, requests: Sequence[Request]) -> list[Found]:
         """The instances of each image, those with the highest score first.
@@ -72,18 +77,37 @@ class MmdetPredictor:
         found: dict[int, Found] = {}
         for indices in groups.values():
             for index, sample in zip(indices, self._run([prepared[i] for i in indices]), strict=True):
-                found[index] = Instances(self._instances(sample), best_first=True)
+                # Some models order their objects by another score than the one that they give.
+                ordered = sorted(self._instances(sample), key=lambda instance: instance.score or 0.0, reverse=True)
+                found[index] = Instances(ordered, best_first=True)
         return [found[index] for index in range(len(requests))]
+
+    def _compile(self) -> None:
+        backbone = getattr(self._detector.model, "backbone", None)
+        if backbone is None:
+            log.warning("--compile: changes nothing for this model, which has its backbones inside of other models")
+            return
+        backbone.compile()
+        self._try("--compile", "leave the flag out, or install a compiler")
+
+    def _try(self, flag: str, advice: str) -> None:
+        """Runs the model once, so that what a flag does not work with is told now, not for each image."""
+        image = np.zeros((*_TRIED, 3), np.uint8)
+        try:
+            self._run([self._detector.prepare(image)])
+        except Internal as error:  # an operator that the device lacks, whatever the flag
+            raise DeviceError(error.message) from None
+        except Exception as error:  # noqa: BLE001  # whatever compilers and compiled operators raise
+            reason = str(error).strip().partition("\n")[0]
+            raise DeviceError(f"{flag}: does not work here: {reason}; {advice}") from None
 
     def _run(self, batch: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
         """The model's data samples for prepared images."""
         data = {key: [item[key] for item in batch] for key in ("inputs", "data_samples")}
         try:
-            with torch.inference_mode(), warnings.catch_warnings():
+            with memory_errors(), torch.inference_mode(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # some heads call functions of torch in ways that are deprecated
                 return list(self._detector.model.test_step(data))
-        except torch.OutOfMemoryError:
-            raise OutOfMemory("the image does not fit into the memory of the device; send a smaller one") from None
         except RuntimeError as error:
             missing = MISSING.search(str(error))
             if missing is None:
@@ -97,14 +121,18 @@ class MmdetPredictor:
         boxes = getattr(found.bboxes, "tensor", found.bboxes).double().cpu().numpy()
         labels, scores = found.labels.tolist(), found.scores.tolist()
         masks = binary_parts(found.masks, self._config.mask_threshold) if "masks" in found else None
-        for box, label, score in zip(boxes, labels, scores, strict=True):
+        for values, label, score in zip(boxes, labels, scores, strict=True):
             part = next(masks) if masks is not None else None
-            if score < self._config.score:
+            # Some models with masks have no boxes and give four zeros.
+            box = values if part is None or (values[2:] > values[:2]).all() else None
+            if score < self._config.score or (part is not None and box is None and not part[0].any()):
                 continue
             mask, offset = (None, (0, 0)) if part is None else every_nth(*part, self._config.mask_nth)
             name = self._detector.classes[label]
-            meta = {"class": label, "name": name, "box": [round(value, 3) for value in box.tolist()]}
-            yield Instance(mask, offset, label % 255 + 1, name, score, box, meta)
+            shown = None if box is None else [round(value, 3) for value in box.tolist()]
+            yield Instance(
+                mask, offset, label % 255 + 1, name, score, box, {"class": label, "name": name, "box": shown}
+            )
 
 
 def _extract_features_in(model: Any, dtype: torch.dtype, device: str) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +16,11 @@ from numpy import dtypes
 from torch import Tensor, nn
 
 from segkit.checkpoints import load_content
-from segkit.errors import CheckpointError
+from segkit.errors import CheckpointError, UnsafeCheckpoint
 
 # What training, compiling or exponential averaging put in front of a parameter's name.
 _WRAPPERS = ("module.", "_orig_mod.")
+_FORBIDS_CODE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,32 @@ def allowed_globals() -> list[tuple[Any, str]]:
         "builtins.getattr",
     ]  # fmt: skip
     return [*((_Ignored, name) for name in names), (slice, "builtins.slice")]
+
+
+@contextmanager
+def guarded(what: str, *, unsafe: bool) -> Iterator[None]:
+    """Keeps MMEngine from running code from the checkpoints that it loads; some models load one as they are built.
+
+    Args:
+        what: what is refused if one wants to run code, for the message.
+        unsafe: whether it may.
+
+    Raises:
+        UnsafeCheckpoint: one can only be loaded by running code from it.
+    """
+    before = os.environ.get(_FORBIDS_CODE)
+    # MMEngine runs what a checkpoint contains if it cannot be loaded otherwise; this forbids it.
+    os.environ[_FORBIDS_CODE] = "0" if unsafe else "1"
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise UnsafeCheckpoint(
+            f"{what} is refused{_offender(error)}; if you trust its origin, --unsafe_load loads it all the same"
+        ) from None
+    finally:
+        os.environ.pop(_FORBIDS_CODE, None)
+        if before is not None:
+            os.environ[_FORBIDS_CODE] = before
 
 
 def read_checkpoint(path: Path, *, unsafe: bool = False) -> Checkpoint:
@@ -97,6 +128,16 @@ def apply_weights(model: nn.Module, checkpoint: Checkpoint, path: Path) -> list[
         )
     # Before MMEngine, the weights that were not averaged were kept in the model under such names.
     return [name for name in unexpected if not name.startswith("ema_")]
+
+
+def _offender(error: BaseException | None) -> str:
+    """What a refused checkpoint asks for. MMEngine tries twice, and only the first time allows what it needs itself."""
+    found = ""
+    while error is not None:
+        code = re.search(r"GLOBAL (\S+\.\w+)", str(error))
+        found = f", it loads {code[1]}" if code else found
+        error = error.__context__
+    return found
 
 
 def _without_wrappers(state: dict[str, Any]) -> OrderedDict[str, Tensor]:

@@ -22,14 +22,19 @@ from mmengine.registry import init_default_scope
 from segkit.errors import CheckpointError, ConfigError
 from segkit.types import Bytes
 from segkit_mmdet import class_names
-from segkit_mmdet.checkpoints import apply_weights, read_checkpoint
+from segkit_mmdet.checkpoints import apply_weights, guarded, read_checkpoint
 from segkit_mmdet.configs import read_config, without_prompts
-from segkit_mmdet.heads import class_counts
+from segkit_mmdet.heads import class_counts, things
 from segkit_mmdet.options import MmdetConfig
 
 log = logging.getLogger("segkit.mmdet")
 
 Prepare = Callable[[Bytes], Mapping[str, Any]]
+# What MMDetection raises on settings that do not fit together, and on files that are not there.
+_CONFIG_ERRORS = (
+    LookupError, TypeError, ValueError, AttributeError, AssertionError, ImportError, RuntimeError, OSError,
+    EOFError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,19 +58,20 @@ def load_detector(config: MmdetConfig) -> Detector:
     Raises:
         ConfigError: the number of class names is not that of the model.
         CheckpointError: the config or the checkpoint cannot be used, or they do not fit.
-        UnsafeCheckpoint: loading the checkpoint would run code from it.
+        UnsafeCheckpoint: loading the checkpoint, or one that the config names, would run code from it.
     """
     settings = read_config(config.config)
-    model = _build(settings, config.config)
+    model, prepare = _build(settings, config.config, config.unsafe_load)
     checkpoint = read_checkpoint(config.checkpoint, unsafe=config.unsafe_load)
     unused = apply_weights(model, checkpoint, config.checkpoint)
     if unused:
         log.warning(
             "%s: the model has no place for %d weights, the first is %s", config.checkpoint, len(unused), unused[0]
         )
-    names = class_names.from_environment() or checkpoint.classes or _coco(settings)
+    names = things(class_names.from_environment() or checkpoint.classes or _coco(settings), settings.model)
     check_names(names, settings)
-    return Detector(model.eval(), image_pipeline(settings), names)
+    model.eval()  # on a line of its own, because models with a teacher do not return themselves
+    return Detector(model, prepare, names)
 
 
 def image_pipeline(settings: Config) -> Prepare:
@@ -107,13 +113,14 @@ def check_names(names: tuple[str, ...], settings: Config) -> None:
         )
 
 
-def _build(settings: Config, path: Path) -> Any:
+def _build(settings: Config, path: Path, unsafe: bool) -> tuple[Any, Prepare]:
+    """The model without its weights, and the test pipeline."""
     init_default_scope(settings.get("default_scope", "mmdet"))
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), guarded(f"--config {path}: a checkpoint that it names", unsafe=unsafe):
             warnings.simplefilter("ignore")  # about arguments of layers that are deprecated
-            return revert_sync_batchnorm(MODELS.build(settings.model))
-    except (KeyError, TypeError, ValueError, AttributeError, AssertionError, ImportError, RuntimeError) as error:
+            return revert_sync_batchnorm(MODELS.build(settings.model)), image_pipeline(settings)
+    except _CONFIG_ERRORS as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"--config {path}: the model cannot be built: {reason}") from None
 

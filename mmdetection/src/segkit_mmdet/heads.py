@@ -15,6 +15,13 @@ def class_counts(model: Mapping[str, Any]) -> dict[str, int]:
     return dict(_counts(model, "model"))
 
 
+def things(names: tuple[str, ...], model: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the objects that a model finds: of a panoptic one the things, which it counts before the stuff."""
+    head = model.get("panoptic_fusion_head") or {}
+    count, stuff = head.get("num_things_classes", 0), head.get("num_stuff_classes", 0)
+    return names[:count] if stuff and len(names) == count + stuff else names
+
+
 def _counts(part: Any, path: str) -> list[tuple[str, int]]:
     if isinstance(part, (list, tuple)):
         return [found for index, item in enumerate(part) for found in _counts(item, f"{path}.{index}")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from segkit import cli
-from segkit.errors import ConfigError, DeviceError, UnsafeCheckpoint
+from segkit.errors import ConfigError, DeviceError
+from segkit_mmdet.checkpoints import guarded
 from segkit_mmdet.class_names import from_environment
 from segkit_mmdet.configs import find_config, merge_options, read_config
 from segkit_mmdet.operators import MISSING, missing_operator
@@ -28,21 +28,17 @@ def train(flags: TrainConfig) -> None:
     Raises:
         ConfigError: something in flags, config or data would make the training fail or learn the wrong thing.
         CheckpointError: the config cannot be read.
-        UnsafeCheckpoint: a checkpoint to start from can only be loaded by running code from it.
+        UnsafeCheckpoint: a checkpoint to start from, or a teacher's, can only be loaded by running code from it.
         DeviceError: an operator of the model does not run on this device.
     """
     config = prepare(flags)
-    # MMEngine runs what a checkpoint contains if it cannot be loaded otherwise; this forbids it.
-    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "0" if flags.unsafe_load else "1"
     setup_cache_size_limit_of_dynamo()
-    runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
     try:
-        runner.train()
-    except pickle.UnpicklingError as error:
-        raise UnsafeCheckpoint(
-            f"{config.get('load_from') or config.work_dir}: the checkpoint to start from is refused{_offender(error)}; "
-            "if you trust its origin, --unsafe_load loads it all the same"
-        ) from None
+        with guarded(f"{flags.config}: a checkpoint that the model loads", unsafe=flags.unsafe_load):
+            runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
+        start = f"{config.get('load_from') or config.work_dir}: the checkpoint to start from"
+        with guarded(start, unsafe=flags.unsafe_load):
+            runner.train()
     except RuntimeError as error:
         missing = MISSING.search(str(error))
         if missing is None:
@@ -98,13 +94,3 @@ def _set_resume(config: Config, resume: str | None) -> None:
     config.load_from = None if resume == "auto" else resume
     if resume != "auto" and not re.match(r"\w+://", resume) and not Path(resume).is_file():
         raise ConfigError([f"--resume: {resume} is not a file; correct the path"])
-
-
-def _offender(error: BaseException | None) -> str:
-    """What a refused checkpoint asks for. MMEngine tries twice, and only the first time allows what it needs itself."""
-    found = ""
-    while error is not None:
-        code = re.search(r"GLOBAL (\S+\.\w+)", str(error))
-        found = f", it loads {code[1]}" if code else found
-        error = error.__context__
-    return found

@@ -9,11 +9,12 @@ from typing import Any
 import orjson
 from mmdet.registry import DATASETS
 from mmengine.config import Config
+from mmengine.fileio import list_from_file
 from mmengine.registry import DefaultScope
 
 from segkit.errors import ConfigError
 from segkit_mmdet.class_names import VARIABLE
-from segkit_mmdet.heads import class_counts
+from segkit_mmdet.heads import class_counts, things
 
 _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
@@ -25,7 +26,9 @@ def name_classes(config: Config, names: tuple[str, ...]) -> None:
 
 
 def check_classes(config: Config) -> None:
-    """Sees, before anything is trained, that there are as many class names as classes, and that all are annotated.
+    """Sees, before anything is trained, that there are as many class names as classes, annotated and in that order.
+
+    The data for tests, which no training reads, may be missing.
 
     Raises:
         ConfigError: that is not so.
@@ -34,13 +37,13 @@ def check_classes(config: Config) -> None:
     trained: tuple[str, ...] | None = None
     for loader, dataset in _datasets(config):
         names = _names(dataset)
-        if names is None:
+        if names is None or loader == "test_dataloader":
             continue
         if loader == "train_dataloader":
             trained = trained or names
-        problems += _unannotated(loader, dataset, names)
+        problems += _misfits(loader, dataset, names)
     if trained is not None:
-        problems += _miscounted(config, trained)
+        problems += _miscounted(config, things(trained, config.model))
     if problems:
         raise ConfigError(problems)
 
@@ -55,11 +58,16 @@ def _miscounted(config: Config, names: tuple[str, ...]) -> Iterator[str]:
         )
 
 
-def _unannotated(loader: str, dataset: Any, names: tuple[str, ...]) -> Iterator[str]:
-    """What is wrong with the annotation file of a dataset in COCO's format; MMDetection would drop the classes."""
-    file = Path(dataset.get("data_root") or "", dataset.get("ann_file") or "")
-    if "Coco" not in str(dataset["type"]) or "://" in str(file):
+def _misfits(loader: str, dataset: Any, names: tuple[str, ...]) -> Iterator[str]:
+    """What is wrong with the annotation file of a dataset in COCO's format.
+
+    MMDetection drops classes without a category, and numbers the others in the file's order, not in that of the names.
+    """
+    parts = [str(dataset.get(key) or "") for key in ("data_root", "ann_file")]
+    elsewhere = dataset.get("backend_args") or any("://" in part for part in parts)
+    if "Coco" not in str(dataset["type"]) or elsewhere:
         return
+    file = Path(*parts)
     try:
         annotated = [category["name"] for category in orjson.loads(file.read_bytes())["categories"]]
     except OSError as error:
@@ -69,11 +77,16 @@ def _unannotated(loader: str, dataset: Any, names: tuple[str, ...]) -> Iterator[
         yield f"{loader}: {file}: {type(error).__name__}: {error}; expected annotations in COCO's format"
         return
     absent = [name for name in names if name not in annotated]
+    ordered = [name for name in annotated if name in names]
     if absent:
-        example = ",".join(f"'{name}'" for name in annotated)
         yield (
             f"{loader}: {file} has no category {_listed(absent)}; its categories are {_listed(annotated)}; "
-            f'set {VARIABLE}, for example to "{example}"'
+            f"set {VARIABLE}, for example to {_quoted(annotated)}"
+        )
+    elif ordered != list(names):
+        yield (
+            f"{loader}: the classes are {_listed(names)}, but {file} has its categories in another order, by which "
+            f"objects would get each other's names; set {VARIABLE} to {_quoted(ordered)}"
         )
 
 
@@ -85,7 +98,17 @@ def _names(dataset: Any) -> tuple[str, ...] | None:
         with DefaultScope.overwrite_default_scope("mmdet"):
             kind = DATASETS.get(kind) if isinstance(kind, str) else kind
         own = getattr(kind, "METAINFO", {}).get("classes")
-    return (own,) if isinstance(own, str) else None if own is None else tuple(own)
+    if isinstance(own, str):
+        return _from_file(own)
+    return None if own is None else tuple(own)
+
+
+def _from_file(text: str) -> tuple[str, ...]:
+    """Names from the lines of a file, as MMEngine takes a text for its path; else the text is the only name."""
+    try:
+        return tuple(list_from_file(text))
+    except (OSError, TypeError):
+        return (text,)
 
 
 def _datasets(config: Config) -> Iterator[tuple[str, Any]]:
@@ -102,6 +125,11 @@ def _inside(dataset: Any) -> Iterator[Any]:
     elif dataset is not None:
         inner = [dataset[key] for key in ("dataset", "datasets") if dataset.get(key) is not None]
         yield from (found for one in inner for found in _inside(one)) if inner else (dataset,)
+
+
+def _quoted(names: list[str]) -> str:
+    """Names as they are given to a shell."""
+    return '"' + ",".join(f"'{name}'" for name in names) + '"'
 
 
 def _listed(names: Any, most: int = 8) -> str:

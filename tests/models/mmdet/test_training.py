@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -60,6 +61,24 @@ def test_a_checkpoint_that_runs_code_is_refused(trained, mmdet, tmp_path):
     code, said = trains(trained.folder, "my_config.py", "--work-dir", str(tmp_path / "w"), "--resume", str(path))
     assert code == 5, said
     assert f"{path}: the checkpoint to start from is refused, it loads posix.mkdir" in said
+    assert not Evil.target.exists()
+
+
+def test_a_teacher_that_runs_code_is_refused(trained, mmdet, tmp_path):
+    """It is loaded while the model is built."""
+    from segkit_mmdet.configs import find_config, read_config
+
+    Evil.target, path = tmp_path / "ran", tmp_path / "evil.pth"
+    torch.save({"state_dict": {}, "evil": Evil()}, path)
+    config = read_config(trained.config)
+    config.model = read_config(find_config(Path("ld/ld_r18-gflv1-r101_fpn_1x_coco.py"))).model
+    config.model.bbox_head.num_classes = 2
+    teacher = str(find_config(Path("gfl/gfl_r50_fpn_1x_coco.py")))
+    config.model.update(teacher_config=teacher, teacher_ckpt=str(path))
+    config.dump(tmp_path / "config.py")
+    code, said = trains(trained.folder, str(tmp_path / "config.py"), "--work-dir", str(tmp_path / "w"))
+    assert code == 5, said
+    assert "config.py: a checkpoint that the model loads is refused, it loads posix.mkdir" in said
     assert not Evil.target.exists()
 
 

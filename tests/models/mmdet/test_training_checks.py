@@ -59,6 +59,61 @@ def test_classes_that_are_not_annotated_are_an_error_with_the_remedy(prepared):
         prepared("disc,cat")
 
 
+def test_classes_in_another_order_are_an_error_with_the_remedy(prepared):
+    with pytest.raises(ConfigError, match=r"train_dataloader: the classes are box, disc, but .*to \"'disc','box'\""):
+        prepared("box,disc")
+
+
+def test_annotations_to_validate_with_in_another_order(prepared, tmp_path):
+    file = tmp_path / "data" / "val.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, "categories": content["categories"][::-1]}))
+    with pytest.raises(ConfigError, match=r"^val_dataloader: the classes are disc, box, but data/val\.json"):
+        prepared()
+
+
+def test_labels_are_numbered_in_the_order_of_the_annotations(prepared):
+    """MMDetection's own doing, which makes the order matter."""
+    from mmdet.registry import DATASETS
+    from mmengine.registry import init_default_scope
+
+    config = prepared()
+    config.train_dataloader.dataset.metainfo.classes = ("box", "disc")
+    init_default_scope("mmdet")
+    assert DATASETS.build(config.train_dataloader.dataset).cat2label == {1: 0, 2: 1}
+
+
+def test_names_in_a_file_of_the_config(prepared, tmp_path):
+    (tmp_path / "names.txt").write_text("disc\nbox\n")
+    loaders = ("train_dataloader", "val_dataloader")
+    prepared(None, cfg_options=tuple(f"{loader}.dataset.metainfo.classes=names.txt" for loader in loaders))
+    with pytest.raises(ConfigError, match=r"no category none\.txt"):
+        prepared(None, cfg_options=tuple(f"{loader}.dataset.metainfo.classes=none.txt" for loader in loaders))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("data_root=s3://bucket/",), ("data_root=x/", "ann_file=s3://bucket/a.json"), ("backend_args.backend=petrel",)],
+)
+def test_annotations_that_are_not_files_are_left_to_mmengine(prepared, tmp_path, options):
+    (tmp_path / "data" / "train.json").unlink()
+    assert prepared(cfg_options=tuple(f"train_dataloader.dataset.{option}" for option in options))
+
+
+def test_data_for_tests_may_be_missing(prepared):
+    assert prepared(cfg_options=("test_dataloader.dataset.ann_file=none.json",))
+
+
+def test_a_panoptic_model_counts_its_things(mmdet):
+    from segkit_mmdet.configs import find_config, read_config
+    from segkit_mmdet.training_data import check_classes
+
+    config = read_config(find_config(Path("panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py")))
+    for loader in ("train_dataloader", "val_dataloader"):
+        config[loader].dataset.data_root = "s3://coco/"
+    check_classes(config)
+
+
 def test_without_names_those_of_the_data_set_count(prepared):
     with pytest.raises(ConfigError, match="80 class names"):
         prepared(None)
