@@ -212,6 +212,15 @@ def test_specks_of_fewer_pixels_are_dropped(min_area, kept):
     assert not clean[~mask].any()
 
 
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0)])
+def test_a_mask_without_pixels(shape):
+    mask = np.zeros(shape, bool)
+    assert drop_specks(mask, 5).shape == shape
+    assert trace(mask) == ()
+    assert extreme_values(mask) is None
+    assert not compose([Instance(mask, (3, 3))], (10, 10)).any()
+
+
 def test_specks_of_masks_with_other_values():
     mask = np.array([[255, 255, 0, 7]], np.uint8)
     np.testing.assert_array_equal(drop_specks(mask, 2), [[1, 1, 0, 0]])

@@ -179,6 +179,7 @@ WRONG = [
     ("points", f'{{"points": {THREE}}}', "3 points; expected the 4 extreme points"),
     ("points", '{"points": [[1, 2]]}', "1 points; expected the 4 extreme points"),
     ("points", f'{{"points": [{", ".join(["[1, 2]"] * 10_001)}]}}', "10001 points; expected 1 to 10000"),
+    ("points", f'{{"points": [{", ".join([CLICK] * 1001)}]}}', "1001 clicks; expected 1 to 1000"),
     ("points[0]", '{"points": [1, 2, 3, 4, 5, 6, 7, 8]}', r"1; expected a pair \[x, y\]"),
     ("points[2]", '{"points": [[1, 2], [3, 4], [5], [7, 8]]}', r"\[5\]; expected a pair"),
     ("points[3]", '{"points": [[1, 2], [3, 4], [5, 6], [7, 8, 9]]}', r"\[7, 8, 9\]; expected a pair"),

@@ -117,6 +117,18 @@ def test_the_embeddings_of_a_folder_ahead_of_time(folders, tmp_path):
     assert "damaged" in said
 
 
+def test_embeddings_that_had_to_go_again_are_told(tmp_path):
+    images, cache = tmp_path / "images", tmp_path / "cache"
+    images.mkdir()
+    for name in ("cat.jpg", "coffee.jpg", "coins.jpg"):
+        shutil.copy(PHOTOS / name, images)
+    command = [SCRIPTS / "sam_embed", "--model", CHECKPOINT, "--image_dir", images, "--embedding_cache", cache]
+    ended = subprocess.run([*command, "--embedding_cache_gb", "1e-4"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 3
+    assert len(list(cache.iterdir())) == 1
+    assert "2 of the embeddings are no longer in the folder: --embedding_cache_gb 0.0001" in ended.stderr
+
+
 def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(folders, tmp_path):
     cache = tmp_path / "read-only"
     cache.mkdir(mode=0o555)

@@ -72,7 +72,7 @@ def fill(regions: Iterable[Region], shape: tuple[int, int]) -> Bytes:
 def drop_specks(mask: NDArray[np.bool_] | Bytes, min_area: float) -> Bytes:
     """The mask, (h, w) uint8 of 0 and 1, without its 8-connected parts of fewer than `min_area` pixels."""
     inside = as_uint8(mask)
-    if min_area <= 1:
+    if min_area <= 1 or inside.size == 0:  # OpenCV crashes on images without pixels
         return inside
     _, parts, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
     keep = (stats[:, cv2.CC_STAT_AREA] >= min_area).astype(np.uint8)

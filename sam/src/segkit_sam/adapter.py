@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from segkit.errors import RequestError
+from segkit.memory_errors import memory_errors
 from segkit.predictor import Found
 from segkit.types import Instance, Instances, Prompt, Request
 from segkit.wire import base64text
@@ -15,7 +16,6 @@ from segkit_sam.automatic import Everything
 from segkit_sam.decoder import Decoder
 from segkit_sam.embedder import Embedding
 from segkit_sam.masks import Mask, chosen_masks
-from segkit_sam.memory_errors import memory_errors
 from segkit_sam.model import ReadyModel, load_model
 from segkit_sam.options import SamConfig
 
@@ -66,7 +66,7 @@ def _instance(mask: Mask, prompt: Prompt) -> Instance:
         meta["points"] = "the box that they span"
     if prompt.low_res_logits:
         meta["low_res_logits"] = _as_text(mask.logits)
-    return Instance(mask.pixels, label=prompt.label, score=round(mask.score, 4), meta=meta)
+    return Instance(mask.pixels, mask.offset, label=prompt.label, score=round(mask.score, 4), meta=meta)
 
 
 def _as_text(logits: Tensor) -> str:

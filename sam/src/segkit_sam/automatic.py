@@ -6,12 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from segment_anything.modeling import Sam
+from segment_anything.utils.amg import rle_to_mask
 from torch import Tensor
 
 from segkit.types import Instance
+from segkit_sam.masks import cropped
 from segkit_sam.preprocessing import input_size
 
 _LABELS = 255
+_MOST_CLICKS = 64
+# For the logits of all masks of the clicks that are decoded together; the package takes about twice as much.
+_MASKS_BYTES = 512 * 2**20
 
 
 class Everything:
@@ -32,12 +37,18 @@ class Everything:
             image: (H, W, 3) uint8 RGB.
             embedding: (256, h, w) float32 of this image.
         """
-        generator = SamAutomaticMaskGenerator(self._sam, **self._settings)
+        together = _MASKS_BYTES // (4 * self._sam.mask_decoder.num_mask_tokens * image.shape[0] * image.shape[1])
+        generator = SamAutomaticMaskGenerator(
+            self._sam,
+            points_per_batch=min(max(together, 1), _MOST_CLICKS),
+            output_mode="uncompressed_rle",  # not an array of the image's size for each mask
+            **self._settings,
+        )
         generator.predictor = _Embedded(self._sam, embedding)
         found = sorted(generator.generate(image), key=lambda entry: -entry["area"])
         return [
             Instance(
-                entry["segmentation"],
+                *cropped(rle_to_mask(entry["segmentation"])),
                 label=1 + index % _LABELS,
                 score=round(entry["predicted_iou"], 4),
                 meta={"stability": round(entry["stability_score"], 4), "point": entry["point_coords"][0]},

@@ -17,6 +17,8 @@ from segkit_sam.preprocessing import input_size
 
 # What a token stands for, as places in a table of embeddings: the label of a click, or the corner of a box.
 _PADDING, _FIRST_CORNER, _LAST_CORNER = -1, 2, 3
+# For the scores of one attention of the decoder.
+_SCORES_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,7 @@ class Decoder:
 
     Args:
         sam: has both, on their device.
-        most: how many prompts go through the decoder at a time; more take several calls.
+        most: how many prompts go through the decoder at a time, fewer if they are long; more take several calls.
     """
 
     def __init__(self, sam: Sam, most: int) -> None:
@@ -67,13 +69,23 @@ class Decoder:
         scores = list(logits)
         image = embedding[None].to(self.device)
         for length in sorted(set(lengths)):
-            same = [index for index, other in enumerate(lengths) if other == length]
-            for some in (same[first : first + self._most] for first in range(0, len(same), self._most)):
+            same, most = [index for index, other in enumerate(lengths) if other == length], self._together(length)
+            for some in (same[first : first + most] for first in range(0, len(same), most)):
                 sparse, dense = self._sparse([tokens[i] for i in some]), self._dense([prompts[i] for i in some])
                 found = self._decoder.predict_masks(image, self._positions, sparse, dense)
                 for index, own_logits, own_scores in zip(some, *found, strict=True):
                     logits[index], scores[index] = own_logits, own_scores
         return Decoded(torch.stack(logits), torch.stack(scores))
+
+    def _together(self, length: int) -> int:
+        """How many prompts of so many tokens go through the decoder at a time.
+
+        Every token is compared with every other one and with every place of the image, for each head of the attention.
+        """
+        height, width = self._prompts.image_embedding_size
+        tokens = length + 1 + self._decoder.num_mask_tokens
+        scores: int = self._decoder.transformer.layers[0].self_attn.num_heads * tokens * (tokens + height * width)
+        return min(max(_SCORES_BYTES // (4 * scores), 1), self._most)
 
     def _sparse(self, tokens: Sequence[tuple[Floats, list[int]]]) -> Tensor:
         """(B, n, 256) embeddings of clicks and corners, for prompts of n tokens each."""

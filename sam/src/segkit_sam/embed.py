@@ -77,16 +77,23 @@ def _embed(args: argparse.Namespace) -> int:
         embedder = load_model(own).embedder
         quiet = messages.quiet or not sys.stderr.isatty()
         with tqdm(total=len(paths), unit="image", dynamic_ncols=True, disable=quiet) as bar:
-            counts = {"hit": 0, "miss": 0, "failed": 0}
+            counts, files = {"hit": 0, "miss": 0, "failed": 0}, set[Path]()
             for path, embedding in _embeddings(paths, embedder, partial(_decode, limits), own.batch_size, stop):
-                kept = embedding is not None and embedding.in_folder
-                outcome = "failed" if embedding is None or not kept else "hit" if embedding.hit else "miss"
+                if embedding is None or embedding.file is None:
+                    outcome = "failed"
+                else:
+                    outcome = "hit" if embedding.hit else "miss"
+                    files.add(embedding.file)
                 log.debug("%s: %s", path.name, outcome)
                 counts[outcome] += 1
                 bar.update()
+    gone = sum(not file.exists() for file in files)
+    if gone:
+        reason = f"--embedding_cache_gb {own.embedding_cache_gb:g} is too little for all of them; give more"
+        log.warning("%d of the embeddings are no longer in the folder: %s", gone, reason)
     if not messages.quiet:
         cli.say("{miss} computed, {hit} were there, {failed} failed".format(**counts))
-    return cli.SOME_FAILED if counts["failed"] else 0
+    return cli.SOME_FAILED if counts["failed"] or gone else 0
 
 
 def _embeddings(

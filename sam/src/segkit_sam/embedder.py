@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segkit.memory_errors import memory_errors
 from segkit_sam.encoder import ImageEncoder
 from segkit_sam.folder_cache import FolderCache
 from segkit_sam.memory_cache import MemoryCache
-from segkit_sam.memory_errors import memory_errors
 from segkit_sam.preprocessing import VERSION, network_input
 
 Image = NDArray[np.uint8]
@@ -27,12 +28,12 @@ class Embedding:
     Attributes:
         values: (256, h, w) float32, on the CPU.
         hit: whether it did not have to be computed.
-        in_folder: whether it is in the folder now.
+        file: where it was put or found in the folder, None if nowhere; it may have had to go since.
     """
 
     values: Tensor
     hit: bool
-    in_folder: bool = False
+    file: Path | None = None
 
 
 class Embedder:
@@ -81,17 +82,20 @@ class Embedder:
 
     def _look_up(self, key: str) -> Embedding | None:
         values = self._memory.get(key)
-        if values is not None or self._folder is None:
-            return None if values is None else Embedding(values, True)
-        values = self._folder.get(key)
-        if values is None:
+        if values is not None:
+            if self._folder is not None:
+                self._folder.touch(key)
+            return Embedding(values, True)
+        if self._folder is None or (values := self._folder.get(key)) is None:
             return None
         self._memory.put(key, values)
-        return Embedding(values, True, True)
+        return Embedding(values, True, self._folder.path(key))
 
     def _keep(self, key: str, values: Tensor) -> Embedding:
         self._memory.put(key, values)
-        return Embedding(values, False, self._folder is not None and self._folder.put(key, values))
+        if self._folder is None or not self._folder.put(key, values):
+            return Embedding(values, False)
+        return Embedding(values, False, self._folder.path(key))
 
     def _compute(self, images: Sequence[Image]) -> list[Tensor]:
         with memory_errors():

@@ -2,7 +2,7 @@
 
 A file is `<key>.safetensors`, with the checksum of its content beside the tensor. Files are renamed into place, so one
 that is there is complete; what is damaged all the same is computed anew. A folder that cannot be written, or that is
-full, costs a warning and the time to compute, nothing else.
+full, costs a warning and the time to compute, nothing else. Files of other names are somebody else's and stay.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -22,11 +24,16 @@ from torch import Tensor
 log = logging.getLogger("segkit.sam")
 
 _SUFFIX = ".safetensors"
+_OURS = re.compile(r"[0-9a-f]{40}\.safetensors")
+_DRAFT = re.compile(r"\.[0-9a-f]{32}\.draft")
 _LEFTOVER_SECONDS = 3600.0
+_TOUCH_SECONDS = 60.0
 
 
 class FolderCache:
     """Tensors by key in files, up to a number of bytes; the least recently used go first.
+
+    A key is 40 hexadecimal digits; only such names count as files of the cache, and only they are ever removed.
 
     Args:
         folder: created when it is needed.
@@ -37,16 +44,23 @@ class FolderCache:
     def __init__(self, folder: Path, most_bytes: int, shape: tuple[int, ...]) -> None:
         self._folder, self._most, self._shape = folder, most_bytes, shape
         self._warned: set[str] = set()
+        self._touched: set[str] = set()
+        self._touched_since = time.monotonic()
+
+    def path(self, key: str) -> Path:
+        """The file of a tensor, whether it is there or not."""
+        return self._folder / f"{key}{_SUFFIX}"
 
     def get(self, key: str) -> Tensor | None:
         """The tensor, if there is an undamaged file of it."""
-        path = self._folder / f"{key}{_SUFFIX}"
+        path = self.path(key)
         try:
             with safe_open(path, "pt") as file:
-                tensor: Tensor = file.get_tensor("embedding")
+                # A copy: what is read is a view of the file, which may change or shrink after it was checked.
+                tensor: Tensor = file.get_tensor("embedding").clone()
                 checksum = (file.metadata() or {}).get("blake2b")
             if (tuple(tensor.shape), tensor.dtype) == (self._shape, torch.float32) and checksum == _checksum(tensor):
-                self._touch(path)
+                self.touch(key)
                 return tensor
             reason = "its shape, type or checksum is wrong"
         except FileNotFoundError:
@@ -67,13 +81,26 @@ class FolderCache:
             self._make_room(len(data))
             try:
                 draft.write_bytes(data)
-                draft.replace(self._folder / f"{key}{_SUFFIX}")
+                draft.replace(self.path(key))
             finally:
                 draft.unlink(missing_ok=True)
         except OSError as error:
             self._warn(f"{error.strerror or error}")
             return False
         return True
+
+    def touch(self, key: str) -> None:
+        """Notes in the folder that a tensor is in use, once a minute at most.
+
+        Where that is not allowed, the age of the file is the time it was written.
+        """
+        now = time.monotonic()
+        if now >= self._touched_since + _TOUCH_SECONDS:
+            self._touched_since, self._touched = now, set()
+        if key not in self._touched:
+            self._touched.add(key)
+            with suppress(OSError):
+                os.utime(self.path(key))
 
     def _make_room(self, needed: int) -> None:
         """Removes the files that were not used for longest, and what workers that died left half-written."""
@@ -82,9 +109,9 @@ class FolderCache:
             for entry in entries:
                 try:
                     status = entry.stat()
-                    if entry.name.endswith(_SUFFIX):
+                    if _OURS.fullmatch(entry.name):
                         files.append((status.st_mtime, status.st_size, entry.path))
-                    elif entry.name.endswith(".draft") and status.st_mtime < time.time() - _LEFTOVER_SECONDS:
+                    elif _DRAFT.fullmatch(entry.name) and status.st_mtime < time.time() - _LEFTOVER_SECONDS:
                         Path(entry.path).unlink(missing_ok=True)
                 except FileNotFoundError:  # another worker was faster
                     continue
@@ -94,13 +121,6 @@ class FolderCache:
                 break
             Path(path).unlink(missing_ok=True)
             total -= size
-
-    def _touch(self, path: Path) -> None:
-        """Notes that a file was used; where that is not allowed, its age is the time it was written."""
-        try:
-            os.utime(path)
-        except OSError:
-            return
 
     def _warn(self, reason: str) -> None:
         if reason not in self._warned:

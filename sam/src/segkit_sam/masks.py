@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segkit.geometry import as_uint8
 from segkit.types import Prompt
 from segkit_sam.decoder import Decoded, is_single_click
 from segkit_sam.preprocessing import input_size
@@ -25,7 +27,8 @@ class Mask:
     """A mask of the image.
 
     Attributes:
-        pixels: (H, W) bool.
+        pixels: (h, w) bool, the part of the mask that starts at `offset`; beyond it there is nothing of the object.
+        offset: x and y of its first pixel in the image.
         prompt: the index of its prompt.
         output: which of the model's masks it is; 0 is the one for clear prompts.
         score: the model's own estimate of its IoU.
@@ -34,6 +37,7 @@ class Mask:
     """
 
     pixels: NDArray[np.bool_]
+    offset: tuple[int, int]
     prompt: int
     output: int
     score: float
@@ -67,9 +71,18 @@ def chosen_masks(
     logits = decoded.logits[rows, outputs]
     full = _full_masks(logits, inner, size, side)
     return [
-        Mask(pixels, index, output, float(scores[index, output]), stability, low)
+        Mask(*cropped(pixels), index, output, float(scores[index, output]), stability, low)
         for (index, output), low, (pixels, stability) in zip(picks, logits, full, strict=True)
     ]
+
+
+def cropped(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    """The part of a mask (H, W) that holds all of the object, as a copy, and x and y of its first pixel.
+
+    Of an empty mask a pixel is left, as OpenCV crashes on images without any.
+    """
+    x, y, width, height = cv2.boundingRect(as_uint8(mask))
+    return mask[y : y + max(height, 1), x : x + max(width, 1)].copy(), (x, y)
 
 
 def _outputs(choice: str, single_click: bool, scores: NDArray[np.float32], areas: NDArray[np.float32]) -> list[int]:

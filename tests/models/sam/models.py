@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
-from segkit.types import Request
+from segkit.geometry import compose
+from segkit.types import Instance, Request
 from segkit.wire.prompt import parse_prompt
 from segkit_sam.adapter import SamAdapter
 from segkit_sam.options import SamConfig
@@ -55,6 +56,11 @@ def photo(name="coffee"):
 
 def request_for(image, name="a", **prompt):
     return Request(name, image, parse_prompt(prompt) if prompt else (), prompt)
+
+
+def whole(pixels, offset, size):
+    """The mask of the image, (H, W) bool for `size`, of which these pixels are a part."""
+    return compose([Instance(pixels, offset)], size) > 0
 
 
 def adapter(checkpoint=CHECKPOINT, **flags):

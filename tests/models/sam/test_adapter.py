@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from samples import encoded
 
+from benchmarks.tensor_memory import PeakMemory
 from segkit.pipeline import Pipeline
 from segkit.types import Job
 from segkit.wire.reply import encode_reply
 from segkit.wire.request import decode_pair
-from tests.models.sam.models import adapter, photo, real_objects, request_for
+from tests.models.sam.models import adapter, photo, real_objects, request_for, whole
 
 BOX = {"x0": 70, "y0": 20, "x1": 480, "y1": 390}
 
@@ -37,7 +39,7 @@ def test_the_objects_of_the_photos_are_found(sam):
     ratios = []
     for name, (x0, y0, x1, y1), _ in real_objects():
         (found,) = sam.predict([request_for(photo(name), box={"x0": x0, "y0": y0, "x1": x1, "y1": y1})])
-        rows, columns = np.nonzero(found[0].mask)
+        rows, columns = np.nonzero(whole(found[0].mask, found[0].offset, photo(name).shape[:2]))
         inner = [max(x0, columns.min()), max(y0, rows.min()), min(x1, columns.max()), min(y1, rows.max())]
         area = max(0, inner[2] - inner[0]) * max(0, inner[3] - inner[1])
         own = np.ptp(columns) * np.ptp(rows)
@@ -96,6 +98,19 @@ def test_two_hundred_objects_in_an_image(sam):
     assert len(reply["meta"]["objects"]) == 200
 
 
+def test_long_prompts_are_decoded_a_few_at_a_time(sam, monkeypatch):
+    clicks = [{"x": 10 + i, "y": 20 + i, "label": i % 2} for i in range(200)]
+    request = request_for(photo(), objects=[{"points": clicks[i:] + clicks[:i]} for i in range(16)])
+    decode = partial(sam._decoder.decode, sam._embedder.embed([photo()])[0].values, request.prompts, request.size)
+    together = decode()
+    monkeypatch.setattr("segkit_sam.decoder._SCORES_BYTES", 2**20)
+    with PeakMemory() as memory:
+        found = decode()
+    assert memory.peak < 20 * 2**20
+    torch.testing.assert_close(found.logits, together.logits, rtol=0, atol=1e-3)
+    torch.testing.assert_close(found.scores, together.scores, rtol=0, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("[enforce fail] DefaultCPUAllocator: no")]
 )
@@ -128,12 +143,30 @@ def test_everything_in_an_image():
     (found,) = sam.predict([request_for(photo("coins"))])
     assert found.meta["cache"] == "miss"
     areas = [instance.mask.sum() for instance in found]
+    assert all(instance.mask.size < photo("coins").size / 3 for instance in found[1:])
     assert areas == sorted(areas, reverse=True)
     assert all(instance.score > 0.6 and instance.meta["stability"] >= 0.7 for instance in found)
     assert found
     (again,) = sam.predict([request_for(photo("coins"))])
     assert again.meta["cache"] == "hit"
     assert len(again) == len(found)
+
+
+def test_everything_in_a_large_image(monkeypatch):
+    """A few clicks at a time give what all of them together give, also where a few give nothing."""
+    flags = {"points_per_side": 4, "pred_iou_thresh": 0.5, "stability_score_thresh": 0.5}
+    request = request_for(np.tile(photo("coins"), (3, 3, 1)))
+    monkeypatch.setattr("segkit_sam.automatic._MASKS_BYTES", 2**40)
+    sam = adapter(automatic=True, **flags)
+    (together,) = sam.predict([request])
+    monkeypatch.setattr("segkit_sam.automatic._MASKS_BYTES", 2**20)
+    with PeakMemory() as memory:
+        (found,) = sam.predict([request])
+    assert memory.peak < 10 * request.image.size * 4
+    assert [instance.meta["point"] for instance in found] == [instance.meta["point"] for instance in together]
+    for a, b in zip(together, found, strict=True):
+        assert a.score == pytest.approx(b.score, abs=1e-3)
+        assert (whole(a.mask, a.offset, request.size) != whole(b.mask, b.offset, request.size)).sum() <= 2
 
 
 def test_nothing_in_an_image():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import subprocess
 import sys
 import time
+import uuid
 
 import numpy as np
 import pytest
@@ -23,6 +25,11 @@ BOX = {"x0": 70, "y0": 20, "x1": 480, "y1": 390}
 
 def tensor(seed=0):
     return torch.from_numpy(np.random.default_rng(seed).normal(size=SHAPE).astype(np.float32))
+
+
+def key(number):
+    """A key as they are."""
+    return f"{number:040x}"
 
 
 def hits(sam, *images):
@@ -82,15 +89,50 @@ def test_other_weights_and_precisions_are_kept_apart(tmp_path):
 
 def test_the_folder_is_bounded_and_the_least_used_goes_first(tmp_path):
     cache = FolderCache(tmp_path, 10_000, SHAPE)
-    for age, key in enumerate("abcdefghijkl"):
-        assert cache.put(key, tensor())
-        path = tmp_path / f"{key}.safetensors"
-        os.utime(path, (age, age))
-        assert cache.get("a") is not None
+    for age in range(12):
+        assert cache.put(key(age), tensor())
+        os.utime(tmp_path / f"{key(age)}.safetensors", (age, age))
+        assert cache.get(key(0)) is not None
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 10_000
-    assert cache.get("a") is not None
-    assert cache.get("b") is None
-    assert cache.get("l") is not None
+    assert cache.get(key(0)) is not None
+    assert cache.get(key(1)) is None
+    assert cache.get(key(11)) is not None
+
+
+def test_what_others_keep_in_the_folder_stays(tmp_path):
+    names = {"my_sam_vit_h.safetensors", "a.safetensors", "thesis.draft", ".old.draft", f"{key(1)}.safetensors.bak"}
+    for name in names:
+        (tmp_path / name).write_bytes(bytes(20_000))
+        os.utime(tmp_path / name, (1, 1))
+    cache = FolderCache(tmp_path, 10_000, SHAPE)
+    assert all(cache.put(key(number), tensor()) for number in range(12))
+    assert names <= {path.name for path in tmp_path.iterdir()}
+    assert cache.get(key(11)) is not None
+
+
+def test_what_is_used_in_memory_is_used_in_the_folder(tmp_path, monkeypatch):
+    sam = adapter(embedding_cache=tmp_path)
+    assert hits(sam, photo()) == ["miss"]
+    (path,) = tmp_path.iterdir()
+
+    def is_touched():
+        os.utime(path, (1, 1))
+        assert hits(sam, photo()) == ["hit"]
+        return path.stat().st_mtime > 1
+
+    monkeypatch.setattr("segkit_sam.folder_cache._TOUCH_SECONDS", math.inf)
+    assert [is_touched() for _ in range(2)] == [True, False]
+    monkeypatch.setattr("segkit_sam.folder_cache._TOUCH_SECONDS", 0)
+    assert is_touched()
+
+
+def test_what_is_read_does_not_change_with_the_file(tmp_path):
+    cache = FolderCache(tmp_path, 10_000, SHAPE)
+    cache.put(key(0), tensor())
+    found = cache.get(key(0))
+    with (tmp_path / f"{key(0)}.safetensors").open("r+b") as file:
+        file.write(bytes(2 * tensor().nbytes))
+    assert torch.equal(found, tensor())
 
 
 def test_nothing_is_kept_that_is_larger_than_the_folder_may_be(tmp_path):
@@ -150,7 +192,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, caplog):
 
 
 def test_what_dead_workers_left_half_written_goes(tmp_path):
-    old, young = tmp_path / ".old.draft", tmp_path / ".young.draft"
+    old, young = (tmp_path / f".{uuid.uuid4().hex}.draft" for _ in range(2))
     for path in (old, young):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 7200,) * 2)
@@ -165,8 +207,8 @@ from pathlib import Path
 from segkit_sam.folder_cache import FolderCache
 cache = FolderCache(Path(sys.argv[1]), 30_000, (4, 8, 8))
 for round in range(60):
-    for key in "abcdefghijklmnopqrst":
-        value = torch.full((4, 8, 8), float(ord(key)))
+    for number in range(20):
+        key, value = f"{number:040x}", torch.full((4, 8, 8), float(number))
         cache.put(key, value)
         found = cache.get(key)
         assert found is None or torch.equal(found, value)
@@ -182,7 +224,7 @@ def test_workers_share_a_folder(tmp_path):
     assert all(path.suffix == ".safetensors" for path in tmp_path.iterdir())
     cache = FolderCache(tmp_path, 30_000, SHAPE)
     found = {path.stem: cache.get(path.stem) for path in tmp_path.iterdir()}
-    assert all((values == float(ord(key))).all() for key, values in found.items())
+    assert all((values == float(int(name, 16))).all() for name, values in found.items())
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64, torch.int32])

@@ -10,6 +10,7 @@ from segment_anything.utils.amg import calculate_stability_score
 from segkit.wire.prompt import parse_prompt
 from segkit_sam.decoder import Decoded
 from segkit_sam.masks import chosen_masks, enlarge
+from tests.models.sam.models import whole
 
 CLICK, BOX = {"x": 1, "y": 1, "label": 1}, {"x0": 1, "y0": 1, "x1": 5, "y1": 5}
 SIZE, SIDE = (48, 64), 64
@@ -65,13 +66,24 @@ def test_stability_is_that_of_the_package():
         logits = enlarge(answers.logits[index, mask.output : mask.output + 1], SIZE, SIZE, SIDE)
         assert mask.stability == pytest.approx(calculate_stability_score(logits, 0.0, 1.0).item())
         assert mask.score == pytest.approx(answers.scores[index, mask.output].item())
-        np.testing.assert_array_equal(mask.pixels, logits[0].numpy() > 0)
+        np.testing.assert_array_equal(whole(mask.pixels, mask.offset, SIZE), logits[0].numpy() > 0)
 
 
 def test_nothing_at_all_has_no_stability():
     (mask,) = chosen_masks(decoded(areas=(0, 0, 0, 0)), parse_prompt({"box": BOX}), "auto", SIZE, SIDE)
     assert mask.stability is None
     assert not mask.pixels.any()
+
+
+def test_a_mask_is_no_larger_than_its_object():
+    answers = Decoded(torch.full((1, 4, 16, 16), -5.0), torch.rand(1, 4))
+    answers.logits[..., 3:6, 8:10] = 5.0
+    (mask,) = chosen_masks(answers, parse_prompt({"box": BOX}), "auto", SIZE, SIDE)
+    inside = enlarge(answers.logits[0, :1], SIZE, SIZE, SIDE)[0].numpy() > 0
+    rows, columns = np.nonzero(inside)
+    assert mask.offset == (columns.min(), rows.min())
+    np.testing.assert_array_equal(mask.pixels, inside[np.ix_(np.unique(rows), np.unique(columns))])
+    assert mask.pixels.base is None  # not a view, which would keep all of the image
 
 
 def test_many_large_masks_are_enlarged_a_few_at_a_time(monkeypatch):

@@ -17,6 +17,7 @@ from segkit.wire import base64text
 LARGEST_COORDINATE = float(2**24)
 MOST_OBJECTS = 255
 MOST_POINTS = 10_000
+MOST_CLICKS = 1000  # Segment Anything compares each with each
 _CORNERS = ("x0", "y0", "x1", "y1")
 _FORMS = '"points", "box" or "objects"'
 _WHERE = ("points", "box", "mask_input")
@@ -53,6 +54,7 @@ def _parse_object(value: dict[str, Any], path: str, label: int) -> Prompt:
     if "points" in value:
         points = _list(value["points"], f"{here}points", MOST_POINTS, "points")
         if isinstance(points[0], dict):
+            points = _list(points, f"{here}points", MOST_CLICKS, "clicks")
             clicks, click_labels = _clicks(points, f"{here}points")
         else:
             extreme_points = _extreme_points(points, f"{here}points")
