@@ -39,7 +39,7 @@ class HttpTransport:
 
     def __init__(self) -> None:
         self._waiting: deque[Job] = deque()
-        self._open: set[Job] = set()
+        self._open: dict[Future[Outcome], Job] = {}
         self._finished = False
         self._changed = threading.Condition()
 
@@ -65,14 +65,16 @@ class HttpTransport:
         Raises:
             Overloaded: the server is about to end.
         """
+        outcome: Future[Outcome] = job.receipt.outcome
         with self._changed:
             if self._finished:
                 raise Overloaded("the server is stopping; send this request again in a moment")
             self._waiting.append(job)
-            self._open.add(job)
+            self._open[outcome] = job
             self._changed.notify()
-        job.receipt.outcome.add_done_callback(lambda _: self._forget(job))
-        return job.receipt.outcome  # type: ignore[no-any-return]
+        # A callback that knew the job would keep both, and the answer, until the garbage collector comes by.
+        outcome.add_done_callback(self._forget)
+        return outcome
 
     def finish(self) -> None:
         """Says that no more jobs will come."""
@@ -96,13 +98,13 @@ class HttpTransport:
 
     def close(self) -> None:
         self.finish()
-        for job in tuple(self._open):
+        for outcome in tuple(self._open):
             with contextlib.suppress(InvalidStateError):  # nobody waits for it any more
-                job.receipt.outcome.set_result(Outcome(error=Overloaded("the server is stopping; send this again")))
+                outcome.set_result(Outcome(error=Overloaded("the server is stopping; send this again")))
 
-    def _forget(self, job: Job) -> None:
+    def _forget(self, outcome: Future[Outcome]) -> None:
         with self._changed:
-            self._open.discard(job)
+            job = self._open.pop(outcome)
             if job in self._waiting:
                 self._waiting.remove(job)
 

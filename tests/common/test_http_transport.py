@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from segkit.errors import Overloaded
+from segkit.transports.http import Exchange, HttpTransport
+from segkit.types import Job, Outcome
+
+
+def job():
+    return Job("1", b"body", receipt=Exchange(form=None))
+
+
+def test_an_answer_is_forgotten_once_it_is_given():
+    """Not when the garbage collector comes by: answers may have many megabytes."""
+    transport = HttpTransport()
+
+    async def ask():
+        waiting = asyncio.wrap_future(transport.submit(job()))
+        (taken,) = transport.receive(1, 0)
+        transport.deliver(taken, Outcome(parts={"answer": b"yes"}))
+        kept.append(weakref.ref(taken.receipt.outcome))
+        return (await waiting).parts["answer"]
+
+    kept = []
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(ask()) == b"yes"
+        assert kept[0]() is None
+    finally:
+        gc.enable()
+    assert transport.backlog == 0
+
+
+def test_who_gives_up_leaves_the_queue():
+    transport = HttpTransport()
+    first, second = (transport.submit(job()) for _ in range(2))
+    first.cancel()
+    assert transport.backlog == 1
+    transport.close()
+    assert isinstance(second.result().error, Overloaded)
+    assert transport.exhausted
+    with pytest.raises(Overloaded):
+        transport.submit(job())
