@@ -83,9 +83,9 @@ def test_links_in_the_input_folder_are_taken_away_and_their_targets_are_not(fold
 def test_an_id_is_no_file_name(tmp_path):
     """The client that saves answers names files itself, whatever stands in them."""
     text = json.dumps({"error": {"code": "bad_image", "message": "no"}, "id": "../../escaped"}).encode()
-    prefix = argparse.Namespace(output_dir=tmp_path / "out", file_prefix="got", overlay=None)
+    prefix = argparse.Namespace(output_dir=tmp_path / "out", file_prefix="got")
     prefix.output_dir.mkdir()
-    assert not clients._save(text, prefix)
+    assert not clients._save(text, prefix, None)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["got.error.json"]
 
 
