@@ -8,15 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from io import BytesIO
 
 import httpx
 import numpy as np
+import pytest
 from PIL import Image
 from samples import PROMPT, encoded
-from workplace import WORKER
+from workplace import WORKER, wait_until
 
 
 class HttpProcess:
@@ -64,13 +64,6 @@ class HttpProcess:
             self._listener.join()
 
 
-def wait_until(condition, timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
 def form(image: bytes | None = None, prompt: bytes = PROMPT) -> dict:
     """The parts of a good request."""
     return {"image": ("a.png", encoded() if image is None else image), "prompt": (None, prompt)}
@@ -82,6 +75,14 @@ def read_answer(connection: socket.socket) -> bytes:
     while chunk := connection.recv(65536):
         answer += chunk
     return answer
+
+
+def check_headers_are_cut_off(connection: socket.socket, number: int) -> None:
+    """Sends up to so many headers of a kilobyte; the server is to end the connection, without an answer."""
+    with pytest.raises(OSError, match=r"reset|Broken pipe"):  # noqa: PT012 - whichever call sees it first
+        for index in range(number):
+            connection.sendall(f"X-{index}: {'y' * 1000}\r\n".encode())
+        connection.recv(1)
 
 
 def pixels(png: bytes) -> np.ndarray:

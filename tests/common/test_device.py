@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from segkit.config import PRECISIONS
-from segkit.device import select_device, select_precision
+from segkit.device import select_both, select_device, select_precision
 from segkit.errors import DeviceError
 
 
@@ -82,3 +82,9 @@ def test_auto_is_fp32_where_nothing_is_known_about_the_cpu(tmp_path, monkeypatch
 
 def test_precision_of_this_machine_is_one_of_the_list():
     assert select_precision("auto", "cpu") in PRECISIONS
+
+
+def test_the_cpu_has_one_name():
+    assert select_device("cpu:0") == "cpu"
+    with pytest.raises(DeviceError, match="not for the CPU"):
+        select_both("cpu:0", "fp16")

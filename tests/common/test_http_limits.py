@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from http_process import HttpProcess, form, wait_until
+from http_process import HttpProcess, form
 from samples import encoded
-from workplace import WORKER
+from workplace import WORKER, wait_until
 
 
 def codes(answers):

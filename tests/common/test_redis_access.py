@@ -7,11 +7,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 import redis
 from redis_process import SERVER, Listener, RedisProcess, message
 from workplace import WORKER, wait_until
+
+from segkit.config import RedisServerConfig
+from segkit.errors import TransportError
+from segkit.transports.redis_server import RedisServer
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 
@@ -155,3 +160,8 @@ def test_a_password_is_not_in_the_help():
     )
     assert "--redis_password" in shown.stdout
     assert SECRET not in shown.stdout + shown.stderr
+
+
+def test_a_database_that_is_not_there_is_an_error_of_ours(server):
+    with pytest.raises(TransportError, match="out of range"):
+        RedisServer(RedisServerConfig(redis_port=server.port, redis_db=99), threading.Event()).check()

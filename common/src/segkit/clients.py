@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from segkit import cli, options, redis_syntax
 from segkit.config import InputConfig, RedisServerConfig
-from segkit.errors import ConfigError, GaveUp, RequestError, TransportError
+from segkit.errors import ConfigError, RequestError, TransportError
 
 if TYPE_CHECKING:
     from segkit.types import Bytes
@@ -102,9 +102,7 @@ def _connected(args: argparse.Namespace) -> Iterator[Any]:
     """
     import threading
 
-    from redis.exceptions import RedisError
-
-    from segkit.transports.redis_server import PASSING, REFUSED, RedisServer
+    from segkit.transports.redis_server import RedisServer
 
     config = RedisServerConfig(
         redis_host=args.host,
@@ -119,13 +117,8 @@ def _connected(args: argparse.Namespace) -> Iterator[Any]:
     server = RedisServer(config, threading.Event())
     try:
         server.check()
-        yield server.client
-    except REFUSED as error:
-        raise server.refusal(error) from None
-    except PASSING as error:
-        raise GaveUp(f"{config.server_name}: {error}") from None
-    except RedisError as error:
-        raise TransportError(f"{config.server_name}: {error}") from None
+        with server.errors():
+            yield server.client
     finally:
         server.close()
 

@@ -23,6 +23,8 @@ def select_both(device: str, precision: str) -> tuple[str, Precision]:
 def select_device(name: str) -> str:
     """A device of torch that works here: the name itself, or for `auto` the first GPU, else the CPU.
 
+    Every name of the CPU, as `cpu:0`, becomes `cpu`.
+
     Raises:
         DeviceError: no such device, or it cannot compute with this build of torch.
     """
@@ -35,7 +37,7 @@ def select_device(name: str) -> str:
     except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise DeviceError(f"--device {name}: not usable here: {reason}; expected auto, cpu or cuda:N") from None
-    return name
+    return "cpu" if torch.device(name).type == "cpu" else name
 
 
 def select_precision(name: str, device: str) -> Precision:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dextr.errors import CheckpointError as DextrCheckpointError
@@ -17,8 +16,9 @@ from dextr.errors import DextrError, UnsafeCheckpointError
 from dextr.model import DextrModel
 from dextr.paste import Patch
 from segkit.device import select_both
-from segkit.errors import CheckpointError, OutOfMemory, RequestError, UnsafeCheckpoint, UnsupportedPrompt
+from segkit.errors import CheckpointError, RequestError, UnsafeCheckpoint, UnsupportedPrompt
 from segkit.geometry import extreme_values
+from segkit.memory_errors import memory_errors
 from segkit.predictor import Found
 from segkit.types import Floats, Instance, Prompt, Request
 from segkit_dextr.options import DEMO_MODEL, DextrConfig
@@ -54,7 +54,7 @@ class DextrPredictor:
         model, segmenter = _load_model(config)
         log.info("%s on %s, %s", segmenter.get("model_file") or segmenter["model_type"], device, precision)
         ready = model.prepare(device, precision, compile=config.compile)
-        return cls(ready, segmenter, config.threshold, 1 if device.partition(":")[0] == "cpu" else 8)
+        return cls(ready, segmenter, config.threshold, 1 if device == "cpu" else 8)
 
     def predict(self, requests: Sequence[Request]) -> list[Found]:
         """One instance per prompt. All objects of all images go through the network together."""
@@ -68,10 +68,8 @@ class DextrPredictor:
         ]
 
     def _patches(self, images: list[NDArray[np.uint8]], points_yx: list[Floats]) -> list[Patch]:
-        try:
+        with memory_errors():
             return self._model.predict_patches(images, points_yx, batch_size=self._batch_size)
-        except torch.OutOfMemoryError:
-            raise OutOfMemory("the objects do not fit into the memory of the device; send fewer at a time") from None
 
     def _instances(self, request: Request, points: Sequence[Floats], patches: Iterator[Patch]) -> list[Instance]:
         return [self._instance(p, xy, next(patches)) for p, xy in zip(request.prompts, points, strict=True)]

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from segkit.device import select_both
-from segkit.errors import CheckpointError, ConfigError, OutOfMemory, UnsafeCheckpoint
+from segkit.errors import CheckpointError, ConfigError, UnsafeCheckpoint
+from segkit.memory_errors import memory_errors
 from segkit.predictor import Found
 from segkit.types import Instance, Instances, Request
 from segkit_tensormask.class_names import class_names
@@ -81,10 +81,8 @@ class TensorMaskPredictor:
         if not self._resize and self._model.config.image_format == "BGR":
             images = [image[:, :, ::-1] for image in images]
         predict = self._model.predict if self._resize else self._model.predict_raw
-        try:
+        with memory_errors():
             results = predict(images, threshold=self._threshold, batch_size=self._batch_size)
-        except torch.OutOfMemoryError:
-            raise OutOfMemory("the images do not fit into the memory of the device; send smaller ones") from None
         return [self._instances(result) for result in results]
 
     def without_resizing(self) -> TensorMaskPredictor:

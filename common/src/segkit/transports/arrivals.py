@@ -96,8 +96,7 @@ class Arrivals:
         present: dict[str, os.stat_result] = {}
         with os.scandir(self._folder) as entries:
             for entry in entries:
-                stem, suffix = os.path.splitext(entry.name)
-                suffix = suffix.lower()
+                stem, suffix = stem_and_suffix(entry.name)
                 if entry.name.startswith(".") or suffix not in IMAGE_SUFFIXES | {self._prompt_suffix}:
                     continue
                 state = _state(entry)
@@ -121,10 +120,16 @@ class Arrivals:
     def _ends(self, name: str) -> bool:
         try:
             return ends_where_it_should(
-                self._folder / name, self._limits, is_prompt=_suffix(name) == self._prompt_suffix
+                self._folder / name, self._limits, is_prompt=stem_and_suffix(name)[1] == self._prompt_suffix
             )
         except OSError:  # gone, or not readable yet
             return False
+
+
+def stem_and_suffix(name: str) -> tuple[str, str]:
+    """A file's name without its last extension, and that, with its dot and in lower case."""
+    stem, suffix = os.path.splitext(name)
+    return stem, suffix.lower()
 
 
 def ends_where_it_should(path: Path, limits: InputConfig, *, is_prompt: bool) -> bool:
@@ -163,10 +168,6 @@ def _state(entry: os.DirEntry[str]) -> os.stat_result | None:
     except FileNotFoundError:  # taken by another worker in the meantime
         return None
     return state if stat.S_ISREG(state.st_mode) or stat.S_ISLNK(state.st_mode) else None
-
-
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
 
 
 def _is_json(text: bytes) -> bool:

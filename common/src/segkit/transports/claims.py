@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from segkit.transports.arrivals import Pair
+from segkit.transports.arrivals import Pair, stem_and_suffix
 from segkit.transports.name_lock import NameLock
 
 FOLDER = ".claims"
@@ -159,12 +159,12 @@ class Claims:
     def _found_in(self, folder: Path, lock: NameLock) -> Claim:
         """The claim in an inherited folder; a prompt that its worker had not fetched yet is fetched."""
         names = os.listdir(folder)
-        prompts = [name for name in names if _stem_and_suffix(name)[1] == self._prompt_suffix]
+        prompts = [name for name in names if stem_and_suffix(name)[1] == self._prompt_suffix]
         images = [name for name in names if name not in prompts]
         stem = _stem_in(folder)
         if images and not prompts and self._prompt_suffix is not None:
             wanted = (stem, self._prompt_suffix)
-            prompts = [name for name in os.listdir(self._inputs) if _stem_and_suffix(name) == wanted]
+            prompts = [name for name in os.listdir(self._inputs) if stem_and_suffix(name) == wanted]
             if prompts:
                 (self._inputs / prompts[0]).rename(folder / prompts[0])
         image, prompt = (folder / found[0] if found else None for found in (images, prompts))
@@ -201,8 +201,3 @@ class Claims:
 def _stem_in(folder: Path) -> str:
     """The name of what a claim's folder holds; empty if it holds nothing."""
     return min((os.path.splitext(name)[0] for name in os.listdir(folder)), default="")
-
-
-def _stem_and_suffix(name: str) -> tuple[str, str]:
-    stem, suffix = os.path.splitext(name)
-    return stem, suffix.lower()

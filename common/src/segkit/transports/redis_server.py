@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import redis
@@ -63,12 +64,24 @@ class RedisServer:
             GaveUp: it does not.
             TransportError: it refuses.
         """
-        try:
+        with self.errors():
             self.client.ping()
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """What goes wrong with the server in the block, which is tried once, becomes an error of ours.
+
+        Raises:
+            GaveUp: it does not answer.
+            TransportError: it refuses.
+        """
+        try:
+            yield
         except REFUSED as error:
             raise self.refusal(error) from None
-        except PASSING as error:
-            raise GaveUp(f"{self._config.server_name}: {error}") from None
+        except exceptions.RedisError as error:
+            kind = GaveUp if isinstance(error, PASSING) else TransportError
+            raise kind(f"{self._config.server_name}: {error}") from None
 
     def insist(self, command: Callable[[], Result]) -> Result:
         """The command's result, tried again while the server is away.
