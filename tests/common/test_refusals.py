@@ -98,6 +98,7 @@ def test_who_cannot_be_told_ends_the_worker(full, server, client):
     for _ in range(2):
         sender.publish("in", message())
     sender.close()
+    wait_until(lambda: "errorstat_NOPERM" in client.info("errorstats"))  # the second was refused, not taken as well
     assert len(full.receive(8, 5)) == 1
     with pytest.raises(TransportError, match="refuses"):
         wait_until(lambda: full.receive(8, 0.05))
