@@ -15,8 +15,8 @@ from PIL import Image
 
 from benchmarks import original_dextr
 from benchmarks.harness import Row, alternate, iou
-from dextr.crop import crop_box
-from dextr.inference import CropSettings, InputBatches
+from dextr.crop import CropSettings, crop_box
+from dextr.inference import InputBatches
 from dextr.paste import paste_patch
 from segkit.geometry import compose
 from segkit.types import Instance

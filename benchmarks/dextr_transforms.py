@@ -17,14 +17,13 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 from torch.utils.data import default_collate
 
 from benchmarks.dextr_parts import photo
 from benchmarks.harness import Row, alternate
 from benchmarks.original_training import OriginalSamples
+from dextr.crop import CropSettings
 from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
-from dextr.model import DextrModel
 from dextr.network_input import STD
 from dextr.sample_stream import SampleStream
 from dextr.training_data import network_batch, training_set
@@ -63,9 +62,9 @@ class InMemory(LabelImageTargetDextrDataset):
 def compare(case: str, images: list[Path], labels: list[Path], in_memory: bool) -> Row:
     make = partial(InMemory if in_memory else LabelImageTargetDextrDataset, images, labels)
     objects = make()
-    model = DextrModel(nn.Identity(), (SIZE, SIZE), PADDING, SIGMA)
+    settings = CropSettings((SIZE, SIZE), PADDING, SIGMA)
     ours = training_set(
-        make, model, extreme_range=EXTREME_RANGE, noise_std=NOISE_STD, hflip=True, rot_range=20.0, seed=SEED
+        make, settings, extreme_range=EXTREME_RANGE, noise_std=NOISE_STD, hflip=True, rot_range=20.0, seed=SEED
     )
     peer = OriginalSamples(images, labels, objects, SIZE, PADDING, EXTREME_RANGE, NOISE_STD, SIGMA, in_memory)
     places = list(islice(SampleStream(len(ours), SEED), BATCH * BATCHES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +16,15 @@ CropBox: TypeAlias = NDArray[np.float64]
 
 # Pixel coordinates above this have no exact float32, the type in which crop boxes are pasted.
 MAX_COORDINATE = float(2**24)
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """What a net expects its input to look like; the fields are those of `DextrModel`."""
+
+    target_size_yx: tuple[int, int]
+    padding: int
+    blob_sigma: float
 
 
 def extreme_points(points: ArrayLike) -> Points:

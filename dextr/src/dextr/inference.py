@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,20 +12,11 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from dextr.crop import CropBox, Points, crop_box, crop_image, points_in_crop
+from dextr.crop import CropBox, CropSettings, Points, crop_box, crop_image, points_in_crop
 from dextr.heatmap import gaussian_heatmap
 from dextr.network_input import normalise_into
 from dextr.paste import NOTHING, Patch, paste_patch, pasted_box
 from dextr.pixels import ImageLike, image_size
-
-
-@dataclass(frozen=True)
-class CropSettings:
-    """What a net expects its input to look like; the fields are those of `DextrModel`."""
-
-    target_size_yx: tuple[int, int]
-    padding: int
-    blob_sigma: float
 
 
 class InputBatches(Dataset[torch.Tensor]):

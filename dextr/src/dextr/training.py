@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import torch
 
+from dextr.dextr_model import DextrModel
 from dextr.lr_schedules import ScheduleType, make_lr_scheduler
 from dextr.optimizers import OptimizerType, make_optimizer, parameter_groups
 from dextr.trainer import Trainer
@@ -22,9 +22,6 @@ from dextr.training_data import (
     validation_truth,
 )
 from dextr.validation import ObjectFigures, Validation, validate
-
-if TYPE_CHECKING:
-    from dextr.model import DextrModel
 
 
 def training_loop(
@@ -95,7 +92,7 @@ def training_loop(
     say("Dataset:")
     train_ds = training_set(
         train_ds_fn,
-        model,
+        model.crop_settings,
         extreme_range=extreme_range,
         noise_std=noise_std,
         hflip=aug_hflip,
@@ -105,10 +102,10 @@ def training_loop(
     say(f"len(train_ds)={len(train_ds)}")
     validation: Callable[[], ObjectFigures] | None = None
     if val_ds_fn is not None and val_truth_ds_fn is not None:
-        val_ds = validation_set(val_ds_fn, model, extreme_range)
+        val_ds = validation_set(val_ds_fn, model.crop_settings, extreme_range)
         say(f"len(val_ds)={len(val_ds)}")
         val_batches = validation_batches(val_ds, batch_size, num_workers, pin_memory)
-        validation = partial(validate, model, val_batches, validation_truth(val_truth_ds_fn, val_ds), device)
+        validation = partial(validate, model.net, val_batches, validation_truth(val_truth_ds_fn, val_ds), device)
 
     model.to(device)
     groups = parameter_groups(model.net, learning_rate, pretrained_lr_factor, new_lr_factor)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import radians
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch.utils.data import DataLoader, Subset
 
+from dextr.crop import CropSettings
 from dextr.data_pipeline.batch_items import TrainingItem, ValidationItem
 from dextr.data_pipeline.dextr_transforms import DextrFindExtremesTransform, DextrTrainingTransform
 from dextr.data_pipeline.object_dataset import SizedDataset
@@ -17,16 +18,13 @@ from dextr.heatmap import Combine
 from dextr.network_input import normalise_batch
 from dextr.sample_stream import SampleStream, StreamedDataset
 
-if TYPE_CHECKING:
-    from dextr.model import DextrModel
-
 Batch: TypeAlias = dict[str, torch.Tensor]
 DatasetFactory: TypeAlias = Callable[..., SizedDataset]
 
 
 def training_set(
     make: DatasetFactory,
-    model: DextrModel,
+    settings: CropSettings,
     *,
     extreme_range: int,
     noise_std: float,
@@ -35,7 +33,7 @@ def training_set(
     seed: int,
     whole_pixels: bool = False,
 ) -> StreamedDataset:
-    """The data set that `make` gives for the keyword `transform`, augmented for the model.
+    """The data set that `make` gives for the keyword `transform`, augmented for a net of these settings.
 
     See `DextrTrainingTransform`; `rot_range` is in degrees here. The augmentation follows from the seed and the place
     of a sample in the training.
@@ -44,11 +42,11 @@ def training_set(
         ValueError: it has no objects.
     """
     augment = DextrTrainingTransform(
-        model.target_size_yx,
-        model.padding,
+        settings.target_size_yx,
+        settings.padding,
         extreme_range,
         noise_std,
-        model.blob_sigma,
+        settings.blob_sigma,
         hflip,
         radians(rot_range),
         whole_pixels=whole_pixels,
@@ -56,16 +54,16 @@ def training_set(
     return StreamedDataset(_not_empty(make(transform=TrainingItem(augment)), "training"), augment, seed)
 
 
-def validation_set(make: DatasetFactory, model: DextrModel, extreme_range: int, seed: int = 0) -> SizedDataset:
-    """The data set that `make` gives for the keyword `transform`, cropped for the model at extreme points.
+def validation_set(make: DatasetFactory, settings: CropSettings, extreme_range: int, seed: int = 0) -> SizedDataset:
+    """The data set that `make` gives for the keyword `transform`, cropped at extreme points for such a net.
 
     The points of an object depend on `seed` and the object alone, so that one validation compares with another.
 
     Raises:
         ValueError: it has no objects.
     """
-    find = DextrFindExtremesTransform(model.target_size_yx, extreme_range, object_seed=seed)
-    return _not_empty(make(transform=ValidationItem(find, model.padding, model.blob_sigma)), "validation")
+    find = DextrFindExtremesTransform(settings.target_size_yx, extreme_range, object_seed=seed)
+    return _not_empty(make(transform=ValidationItem(find, settings.padding, settings.blob_sigma)), "validation")
 
 
 def validation_truth(make: DatasetFactory, dataset: SizedDataset) -> SizedDataset:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from dextr.data_pipeline.object_dataset import SizedDataset
 from dextr.inference import evaluating
 from dextr.loss import balanced_binary_cross_entropy
 from dextr.paste import Patch, paste_patch
 from dextr.training_data import Batch, network_batch
-
-if TYPE_CHECKING:
-    from dextr.model import DextrModel
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ Watch: TypeAlias = Callable[[int, Batch, NDArray[np.uint8]], object]
 
 
 def validate(
-    model: DextrModel,
+    net: nn.Module,
     batches: Iterable[Batch],
     truth: SizedDataset,
     device: torch.device,
@@ -65,7 +63,7 @@ def validate(
     """Predict every object, and compare the masks in the pixels of its image.
 
     Args:
-        model: its net is left in the mode it was in.
+        net: see `DextrModel`; left in the mode it was in.
         batches: of all objects, or of those that are named, in order; see `training_data.validation_batches`.
         truth: the samples of all objects before any transform, of which only `target_mask` is used.
         device: where the net is.
@@ -76,11 +74,11 @@ def validate(
     """
     numbers = range(len(truth)) if objects is None else objects
     figures = ObjectFigures()
-    with evaluating(model.net), torch.inference_mode():
+    with evaluating(net), torch.inference_mode():
         for batch in batches:
             inputs, target = network_batch(batch, device, "sum")
             with torch.autocast(device.type, amp, enabled=amp is not None):
-                logits = model.net(inputs)["out"]
+                logits = net(inputs)["out"]
             logits, first = logits.float(), len(figures.ious)
             figures.losses += [
                 balanced_binary_cross_entropy(*one).item() for one in zip(logits[:, None], target[:, None], strict=True)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dextr.dextr_model import DextrModel
 from dextr.errors import CheckpointError as DextrCheckpointError
 from dextr.errors import DextrError, UnsafeCheckpointError
-from dextr.model import DextrModel
 from dextr.paste import Patch
 from segkit.device import select_both
 from segkit.errors import CheckpointError, RequestError, UnsafeCheckpoint, UnsupportedPrompt

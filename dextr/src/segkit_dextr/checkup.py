@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dextr.dextr_model import DextrModel
 from dextr.download import cache_folder
-from dextr.model import DextrModel
 from segkit.doctor.finding import Finding
 from segkit.doctor.known_image import EXTREME_POINTS, known_image
 from segkit.doctor.models import weights

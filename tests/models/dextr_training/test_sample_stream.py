@@ -61,7 +61,13 @@ def test_draws_follow_from_the_place(make_sample):
 
 def settings(loop_arguments, model, seed=1):
     return training_set(
-        loop_arguments["train_ds_fn"], model, extreme_range=2, noise_std=1.0, hflip=True, rot_range=20.0, seed=seed
+        loop_arguments["train_ds_fn"],
+        model.crop_settings,
+        extreme_range=2,
+        noise_std=1.0,
+        hflip=True,
+        rot_range=20.0,
+        seed=seed,
     )
 
 

@@ -49,7 +49,7 @@ def test_mean_over_objects_in_the_pixels_of_the_image():
     truth = truth_of((0, 0, 10, 10), (5, 5, 15, 15), (10, 0, 20, 10))
     model = DextrModel(Constant(4.0), (16, 16), 1, 1.0)
     model.train()
-    result = validate(model, batches, truth, torch.device("cpu")).mean()
+    result = validate(model.net, batches, truth, torch.device("cpu")).mean()
     assert result.miou == pytest.approx((1 + 0.5 + 0) / 3)
     assert result.loss == 0  # a target without background weighs nothing
     assert model.net.training
@@ -59,14 +59,14 @@ def test_half_is_not_enough_by_one_level():
     truth = truth_of((0, 0, 10, 10))
     for logit, expected in ((0.0, 0.0), (0.01, 1.0)):  # 255 * 0.5 is truncated to 127
         model = DextrModel(Constant(logit), (16, 16), 1, 1.0)
-        assert validate(model, [batch_of([[[0, 0], [10, 10]]])], truth, torch.device("cpu")).mean().miou == expected
+        assert validate(model.net, [batch_of([[[0, 0], [10, 10]]])], truth, torch.device("cpu")).mean().miou == expected
 
 
 def test_nothing_to_find_and_nothing_found_does_not_count():
     model = DextrModel(Constant(-4.0), (16, 16), 1, 1.0)
     batch = batch_of([[[0, 0], [10, 10]], [[0, 0], [10, 10]]])
     empty, full = truth_of((0, 0, 0, 0), (0, 0, 10, 10))
-    assert validate(model, [batch], [empty, full], torch.device("cpu")).mean().miou == 0
-    assert np.isnan(validate(model, [batch], [empty, empty], torch.device("cpu")).mean().miou)
+    assert validate(model.net, [batch], [empty, full], torch.device("cpu")).mean().miou == 0
+    assert np.isnan(validate(model.net, [batch], [empty, empty], torch.device("cpu")).mean().miou)
     patch = Patch(np.full((4, 4), 128, dtype=np.uint8), (0, 0))
     assert intersection_over_union(np.zeros((9, 9), dtype=bool), patch) == 0

@@ -59,7 +59,13 @@ def test_forked_workers_warp_after_this_process_did(small_model, loop_arguments)
     model = small_model
     model.target_size_yx = (512, 512)  # large enough for OpenCV to use them
     dataset = training_set(
-        loop_arguments["train_ds_fn"], model, extreme_range=2, noise_std=1.0, hflip=True, rot_range=20.0, seed=0
+        loop_arguments["train_ds_fn"],
+        model.crop_settings,
+        extreme_range=2,
+        noise_std=1.0,
+        hflip=True,
+        rot_range=20.0,
+        seed=0,
     )
     batches = iter(training_batches(dataset, 2, num_workers=2))
     shapes = [next(batches)["crop"].shape for _ in range(3)]
@@ -79,7 +85,7 @@ def test_spawned_workers(ellipses):
 
 
 def test_workers_do_not_change_a_validation(small_model, loop_arguments):
-    dataset = validation_set(loop_arguments["val_ds_fn"], small_model, 2)
+    dataset = validation_set(loop_arguments["val_ds_fn"], small_model.crop_settings, 2)
     here, there = (list(validation_batches(dataset, 3, workers)) for workers in (0, 2))
     assert [len(batch["crop"]) for batch in here] == [3, 1]
     for one, other in zip(here, there, strict=True):

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from dextr import architectures
+from dextr.dextr_model import DextrModel
 from dextr.errors import DataError
 from dextr.lr_schedules import make_lr_scheduler
-from dextr.model import DextrModel
 from dextr.optimizers import make_optimizer, parameter_groups
 from dextr.train import training_state
 from dextr.train.config import SEED_BITS, TrainConfig
@@ -111,7 +111,7 @@ def _batches(
 ) -> Iterator[Batch]:
     dataset = training_set(
         objects.training.view,
-        model,
+        model.crop_settings,
         extreme_range=config.extreme_range,
         noise_std=config.noise_std,
         hflip=config.aug_hflip,

@@ -10,8 +10,8 @@ import torch
 
 from dextr.architectures import build
 from dextr.architectures.blocks import PRETRAINED
+from dextr.dextr_model import DextrModel
 from dextr.errors import CheckpointError
-from dextr.model import DextrModel
 from dextr.train.config import PUBLISHED_MODEL, TrainConfig
 
 Say = Callable[[str], object]

@@ -11,8 +11,8 @@ import torch
 
 from dextr import checkpoints, torch_file
 from dextr.checkpoints import Checkpoint
+from dextr.dextr_model import DextrModel
 from dextr.errors import CheckpointError, DataError
-from dextr.model import DextrModel
 from dextr.train.job_files import JobFiles, check_space, replace_file
 from dextr.trainer import Trainer
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from dextr.data_pipeline.object_dataset import DextrDataset
-from dextr.model import DextrModel
+from dextr.dextr_model import DextrModel
 from dextr.train.config import TrainConfig
 from dextr.train.processes import Processes
 from dextr.train.sheet import PredictionSheet
@@ -39,7 +39,7 @@ class Validator:
         processes, device = self.processes, self.processes.device
         processes.same_buffers(model.net)
         own = range(processes.rank, len(self.objects), processes.count)
-        dataset = validation_set(self.objects.view, model, self.config.extreme_range)
+        dataset = validation_set(self.objects.view, model.crop_settings, self.config.extreme_range)
         batch_size = self.config.batch_size // processes.count
         batches = validation_batches(dataset, batch_size, self.config.workers, device.type == "cuda", own)
         sheet = PredictionSheet(len(own))
@@ -49,7 +49,7 @@ class Validator:
             between_batches()
 
         truth = self.objects.view(load_input=False)
-        figures = validate(model, batches, truth, device, objects=own, amp=self.amp, watch=watch)
+        figures = validate(model.net, batches, truth, device, objects=own, amp=self.amp, watch=watch)
         if processes.is_first:
             sheet.save(self.config.files)
         everything = ObjectFigures()
