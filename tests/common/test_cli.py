@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
+import bright
 import pytest
+import torch
 from samples import encoded
 
 from segkit import cli, options
@@ -45,6 +48,12 @@ def test_wrong_values_are_told_together(folders):
     assert said.count("worker") == 0
     for flag in ("--poll_wait", "--batch_size", "--prediction_in"):
         assert flag in said
+
+
+def test_a_model_that_does_not_fit(folders, capsys):
+    too_large = replace(bright.MODEL, load=lambda config: torch.empty(2**50))
+    assert cli.predict_poll(too_large, folders.command("--device", "cpu")[2:]) == 6
+    assert "--device cpu: its memory does not hold the model" in capsys.readouterr().err
 
 
 def test_quiet_says_nothing(folders):

@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from segkit import config, formats, options
-from segkit.errors import ConfigError, SegkitError
+from segkit.errors import ConfigError, DeviceError, OutOfMemory, SegkitError
+from segkit.memory_errors import memory_errors
 
 if TYPE_CHECKING:
     from segkit.loop import Loop
@@ -67,12 +68,23 @@ class Settings:
         """The pipeline around the loaded model, with the steps that depend on the transport.
 
         From here on this process keeps the memory that it frees, as images and networks need the same again and again.
+
+        Raises:
+            DeviceError: the model is larger than the device's memory.
         """
         from cpu_operators.memory import keep_freed_memory
         from segkit.pipeline import Pipeline
 
         keep_freed_memory()
-        return Pipeline(predictor=model.load(self.model), input_config=self.input, shape_config=self.shape, **steps)
+        try:
+            with memory_errors():
+                predictor = model.load(self.model)
+        except OutOfMemory:
+            raise DeviceError(
+                f"--device {self.model.device}: its memory does not hold the model; "
+                "stop what else uses it, or choose another device"
+            ) from None
+        return Pipeline(predictor=predictor, input_config=self.input, shape_config=self.shape, **steps)
 
 
 def predict_poll(model: Model, argv: Sequence[str] | None = None) -> int:
