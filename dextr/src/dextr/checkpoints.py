@@ -8,7 +8,7 @@ metadata.
 from __future__ import annotations
 
 import json
-import math
+import operator
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -22,10 +22,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dextr import architectures, pickled_model, torch_file
+from dextr.architectures.blocks import check_size
 from dextr.errors import CheckpointError
 from dextr.shell_unpickler import Shell
 
 FORMAT = "dextr-1"
+_MOST_SIGMA = 1e6  # pixels; its square has to be a number
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,13 @@ class Checkpoint:
             CheckpointError: an entry is missing, or its value is of the wrong kind or out of range.
         """
         try:
-            height, width = values["target_size_yx"]
-            size = (int(height), int(width))
+            height, width = map(operator.index, values["target_size_yx"])
+            size = (height, width)
             padding, sigma = int(values["padding"]), float(values["blob_sigma"])
             if not 0 <= 2 * padding < min(size):
                 raise ValueError(f"a padding of {padding} does not fit into a target of {size} (height, width)")
-            if not (math.isfinite(sigma) and sigma > 0):
-                raise ValueError(f"a blob_sigma of {sigma}, which is not above 0")
+            if not 0 < sigma < _MOST_SIGMA:
+                raise ValueError(f"a blob_sigma of {sigma}, which is not between 0 and {_MOST_SIGMA:.0f}")
             state_dict = dict(values["state_dict"])
             if not all(isinstance(value, torch.Tensor) for value in state_dict.values()):
                 raise TypeError("the state dict holds something else than tensors")
@@ -78,17 +80,17 @@ class Checkpoint:
         """The net with these weights, in float32.
 
         Raises:
-            CheckpointError: the architecture is unknown, or the weights are not all of its weights.
+            CheckpointError: the architecture is unknown, the weights are not all of its weights, or it cannot take the
+                target size.
         """
         try:
             with torch.device("meta"):  # nothing is allocated or drawn only to be replaced
                 net = architectures.build(self.arch, architectures.num_classes_of(self.state_dict))
+            check_size(self.target_size_yx, getattr(net, "BLOCK_SIZE", (1, 1)))
             net.load_state_dict(self.state_dict, assign=True)
             return net.float()  # only now: the weights are as many as the net's, whatever a file has in it
         except (LookupError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"{self.origin}: its weights do not make a {self.arch}: {str(error)[:500]}"
-            ) from error
+            raise CheckpointError(f"{self.origin}: it does not make a {self.arch}: {str(error)[:500]}") from error
 
 
 def load(path: str | Path) -> Checkpoint:

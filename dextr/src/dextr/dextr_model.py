@@ -29,6 +29,8 @@ class DextrModel:
         blob_sigma: standard deviation, in the same pixels, of the Gaussians in the heat map.
     """
 
+    __module__ = "dextr.model"  # its public name, and the original's: pickles look for it there
+
     URL_PASCALVOC_RESUNET101 = (
         "https://storage.googleapis.com/dextr_pytorch_models_public/dextr_pascalvoc_resunet101-a2d81727.pth"
     )

@@ -74,6 +74,7 @@ class FolderCache:
         """Keeps a tensor (float32, on the CPU), in place of older ones. Returns whether it is in the folder now."""
         data = save({"embedding": tensor.contiguous()}, {"blake2b": _checksum(tensor)})
         if len(data) > self._most:
+            self._warn(f"an embedding of {len(data)} bytes is more than all together may take; nothing is kept there")
             return False
         draft = self._folder / f".{uuid.uuid4().hex}.draft"
         try:
@@ -85,7 +86,7 @@ class FolderCache:
             finally:
                 draft.unlink(missing_ok=True)
         except OSError as error:
-            self._warn(f"{error.strerror or error}")
+            self._warn(f"cannot be written: {error.strerror or error}; going on without it")
             return False
         return True
 
@@ -125,7 +126,7 @@ class FolderCache:
     def _warn(self, reason: str) -> None:
         if reason not in self._warned:
             self._warned.add(reason)
-            log.warning("--embedding_cache %s: cannot be written: %s; going on without it", self._folder, reason)
+            log.warning("--embedding_cache %s: %s", self._folder, reason)
 
 
 def _checksum(tensor: Tensor) -> str:

@@ -67,6 +67,12 @@ def test_images_of_the_same_name_in_two_folders():
         masks.one_target_each()
 
 
+def test_files_that_are_not_used_may_have_the_same_name():
+    found = match_files(["old/2.jpg", "raw/2.jpg", "1.jpg"], ["1.png", "1_a.png", "kept/1_a.png"])
+    assert names(found.unmatched_images) == ["2.jpg", "2.jpg"]
+    assert [names(paths) for paths in found.one_target_each().targets] == [["1.png"]]
+
+
 def test_one_target_each_is_that_of_the_very_name():
     result = match_files(["x.jpg"], ["x.png", "x_1.png", "x_2.png"]).one_target_each()
     assert [names(paths) for paths in result.targets] == [["x.png"]]

@@ -58,7 +58,7 @@ def test_the_model_that_is_written_is_the_one_validated(folder):
     flags = (*FLAGS, "--num_epochs=1", "--accumulate=3")
     assert finish(start(folder, "job", *flags)) == [0, 0]
     config = parse("x", ["again", *flags], {})
-    objects = find_objects(config, config.seed, str)
+    objects = find_objects(config, str)
     alone = Validator(objects.validation, config, Processes(0, 1, torch.device("cpu")), None)
     found = alone.run(DextrModel.from_file("checkpoints/job.pth"), list)
     ((loss, miou),) = curve(folder, "job", "val_loss", "val_miou")

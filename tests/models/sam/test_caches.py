@@ -135,9 +135,10 @@ def test_what_is_read_does_not_change_with_the_file(tmp_path):
     assert torch.equal(found, tensor())
 
 
-def test_nothing_is_kept_that_is_larger_than_the_folder_may_be(tmp_path):
+def test_nothing_is_kept_that_is_larger_than_the_folder_may_be(tmp_path, caplog):
     assert not FolderCache(tmp_path, 100, SHAPE).put("a", tensor())
     assert list(tmp_path.iterdir()) == []
+    assert "is more than all together may take" in caplog.text
 
 
 def damage_flip(path):

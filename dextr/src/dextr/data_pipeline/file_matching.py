@@ -11,7 +11,7 @@ on from `img1` to `img10` where that has no image, and prefers `img1_labels` to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,13 +41,14 @@ class MatchedFiles:
         It is the one of the image's own stem, else the last, which the original takes.
 
         Raises:
-            DataError: annotations of an image are in several directories under the same stem.
+            DataError: the annotation of an image is in several directories under the same stem.
         """
         chosen = []
         for image, paths in zip(self.images, self.targets, strict=True):
-            _by_stem(paths)
-            own = [path for path in paths if path.stem == image.stem]
-            chosen.append((own or paths)[-1:])
+            stem = image.stem if any(path.stem == image.stem for path in paths) else paths[-1].stem
+            same = [path for path in paths if path.stem == stem]
+            _check_one_folder(same)
+            chosen.append(same[-1:])
         surplus = [path for paths, one in zip(self.targets, chosen, strict=True) for path in paths if path not in one]
         return MatchedFiles(self.images, chosen, self.unmatched_images, sorted([*self.unmatched_targets, *surplus]))
 
@@ -56,10 +57,12 @@ def match_files(image_paths: Iterable[PathLike], target_paths: Iterable[PathLike
     """Every annotation with the image of the longest stem that its own stem starts with.
 
     Raises:
-        DataError: images in several directories have the same stem.
+        DataError: images in several directories have the same stem, and there is an annotation of it.
     """
     images = sorted(map(Path, image_paths))
-    by_stem = _by_stem(images)
+    by_stem: dict[str, list[Path]] = {}
+    for image in images:
+        by_stem.setdefault(image.stem, []).append(image)
     found: dict[Path, list[Path]] = {}
     unmatched = []
     for target in sorted(map(Path, target_paths)):
@@ -67,23 +70,21 @@ def match_files(image_paths: Iterable[PathLike], target_paths: Iterable[PathLike
         if stem is None:
             unmatched.append(target)
         else:
-            found.setdefault(by_stem[stem], []).append(target)
+            _check_one_folder(by_stem[stem])
+            found.setdefault(by_stem[stem][0], []).append(target)
     matched = [image for image in images if image in found]
     left_over = [image for image in images if image not in found]
     return MatchedFiles(matched, [found[image] for image in matched], left_over, unmatched)
 
 
-def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
-    """The first file of each stem."""
-    by_stem: dict[str, Path] = {}
-    for path in paths:
-        first = by_stem.setdefault(path.stem, path)
-        if first.parent != path.parent:
+def _check_one_folder(paths: Sequence[Path]) -> None:
+    """Raises DataError where files of the same stem, which nothing else tells apart, are not in one folder."""
+    for path in paths[1:]:
+        if path.parent != paths[0].parent:
             raise DataError(
-                f"{first} and {path} have the same name, which has to tell what annotation belongs to what image; "
+                f"{paths[0]} and {path} have the same name, which has to tell what annotation belongs to what image; "
                 "give each of them a name of its own, or narrow the pattern"
             )
-    return by_stem
 
 
 def _prefixes(stem: str) -> Iterator[str]:

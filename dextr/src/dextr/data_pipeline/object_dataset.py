@@ -181,7 +181,10 @@ class DextrDataset(Dataset[Any], ABC):
                 metadata.save(path, fingerprint)
         elif on_bad_image is not None:
             # The images may have changed since.
-            good = self._each_image(self._checked_annotation, progress_fn, on_bad_image)
+            def check(img_i: int) -> None:  # gives nothing, so that no annotations pile up behind a slow one
+                self._checked_annotation(img_i)
+
+            good = self._each_image(check, progress_fn, on_bad_image)
             metadata = metadata.of_images([img_i for img_i, _ in good])
         return metadata
 

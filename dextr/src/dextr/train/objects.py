@@ -27,7 +27,6 @@ Source = Callable[..., PhotoDataset]
 
 _SHOWN = 3
 _BAD_SHOWN = 20
-_MASK = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class ObjectSets:
         return zlib.crc32(self.training.obj_meta_indices.tobytes()) ^ len(self.training)
 
 
-def find_objects(config: TrainConfig, seed: int, say: Say) -> ObjectSets:
-    """Look through all annotations and images, and say what was found; `seed` draws what --val_fraction holds back.
+def find_objects(config: TrainConfig, say: Say) -> ObjectSets:
+    """Look through all annotations and images, and say what was found.
 
     Raises:
         DataError: nothing matches, a file cannot be read or fits badly, or there are no objects.
@@ -52,7 +51,7 @@ def find_objects(config: TrainConfig, seed: int, say: Say) -> ObjectSets:
     training = _found("training", _source(config, "train", say), config.skip_bad, say)
     validation = None
     if config.val_fraction:
-        training, validation = _split(training, config.val_fraction, seed)
+        training, validation = _split(training, config.val_fraction)
         counts = ", ".join(
             f"{_counted(one)} to {verb} on" for one, verb in ((training, "train"), (validation, "validate"))
         )
@@ -94,7 +93,8 @@ def _matched(split: str, image_pattern: str, target_pattern: str) -> MatchedFile
         raise DataError(
             f"none of the {len(targets)} files of --{split}_target_pat belongs to one of the {len(images)} files of "
             f"--{split}_image_pat: the name of a label image or mask has to start with its image's name (photo1.jpg: "
-            f"photo1.png or photo1_label.png); here are for example {min(images).name} and {min(targets).name}"
+            f"photo1.png or photo1_label.png, but not photo12.png, which is of photo12.jpg); here are for example "
+            f"{min(images).name} and {min(targets).name}"
         )
     return matched
 
@@ -153,13 +153,16 @@ def _open(source: Source, progress: Progress, on_bad_image: OnBadImage) -> Photo
         raise DataError(str(error)) from error
 
 
-def _split(dataset: PhotoDataset, share: float, seed: int) -> tuple[PhotoDataset, PhotoDataset]:
-    """Whole images go to one side: objects of an image look alike."""
+def _split(dataset: PhotoDataset, share: float) -> tuple[PhotoDataset, PhotoDataset]:
+    """Whole images go to one side: objects of an image look alike.
+
+    Whatever the seed, it is always the same images: a job that goes on from another's model must not be judged by what
+    that one was trained on.
+    """
     images = _images(dataset)
     if len(images) < 2:
         raise DataError("--val_fraction: there is one image with objects; expected two or more to hold one back")
-    key = seed if seed <= _MASK else [seed & _MASK, seed >> 32]  # numpy takes words of 32 bits
-    shuffled = np.random.RandomState(key).permutation(images).tolist()
+    shuffled = np.random.RandomState(0).permutation(images).tolist()
     held_back = min(max(round(share * len(images)), 1), len(images) - 1)
     return dataset.of_images(shuffled[held_back:]), dataset.of_images(shuffled[:held_back])
 

@@ -57,7 +57,7 @@ def prepare(config: TrainConfig, models: Mapping[str, Path], processes: Processe
     if processes.device.type == "cpu" and config.amp == "fp16":
         raise DataError("--amp fp16: is for GPUs; on a CPU take bf16 or off")
     seed, resumed = processes.from_first(lambda: _beginning(config, say))
-    objects = processes.from_first(lambda: find_objects(config, seed, say))
+    objects = processes.from_first(lambda: find_objects(config, say))
     if resumed is None:
         torch.manual_seed(seed)
         # The other processes get the weights of the first.
