@@ -171,6 +171,36 @@ def test_a_pattern_that_includes_the_errors_gets_each_once(server, client, tmp_p
     assert said.splitlines() == ["error: internal: broken", "error: internal: second"]
 
 
+def test_a_wrong_password(server, client, image, monkeypatch):
+    client.config_set("requirepass", "right")
+    monkeypatch.setenv("REDIS_SECRET", "hunter2")
+    result = send(server, image, *POINTS, "--password_env", "REDIS_SECRET")
+    assert result.returncode == 1
+    assert "(--password_env)" in result.stderr
+    for words in ("--redis_", "hunter2", "Traceback"):
+        assert words not in result.stderr
+
+
+def test_a_long_stream_is_not_read_at_once(server, client, tmp_path):
+    for _ in range(40):
+        client.xadd("results", {"data": ERROR})
+    with start_receiving(server, tmp_path / "out", "--stream", "--count", "40") as receiver:
+        receiver.communicate(timeout=30)
+    assert client.info("commandstats")["cmdstat_xread"]["calls"] >= 3
+
+
+def test_nobody_wants_to_know_more_names(server, client, tmp_path):
+    client.xadd("results", {"data": ERROR})
+    with start_receiving(server, tmp_path / "out", "--stream") as receiver:
+        assert receiver.stdout.readline().endswith("got.error.json\n")
+        receiver.stdout.close()
+        client.xadd("results", {"data": ERROR})
+        receiver.wait(30)
+        said = receiver.stderr.read()
+    assert receiver.returncode == 3
+    assert said.splitlines() == ["error: internal: broken"] * 2
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,16 @@ def test_results_do_not_go_into_the_input_folder(tmp_path, flag):
     assert problem.startswith(f"--{flag}: ")
 
 
+@pytest.mark.parametrize("flag", ["prediction_out", "prediction_tmp", "prediction_failed"])
+def test_the_input_folder_by_another_name(tmp_path, flag, monkeypatch):
+    """On a share `IN` is `in`, and a container may mount one folder twice; here the comparison stands for that."""
+    (tmp_path / "IN").mkdir()
+    monkeypatch.setattr(Path, "samefile", lambda one, other: one.name.lower() == other.name.lower())
+    (problem,) = folder_config(tmp_path, **{flag: tmp_path / "IN"}).problems()
+    assert problem.startswith(f"--{flag}: ")
+    assert "is the input folder" in problem
+
+
 def test_a_file_is_no_output_folder(tmp_path):
     (tmp_path / "file").write_text("")
     problems = list(folder_config(tmp_path, prediction_out=tmp_path / "file").problems())
@@ -122,7 +133,7 @@ def test_workers_do_not_read_their_own_answers(values, flags):
     "url",
     [
         "redis://", "redis:///0", "redis://user:hunter2@host:1/0?socket_timeout=3", "unix:///run/redis.sock?db=1",
-        "rediss://user@host/0?ssl_ca_certs=/etc/ca.pem", "redis://:hunter2%2F%23%40@host",
+        f"rediss://user@host/0?ssl_ca_certs={__file__}", "redis://:hunter2%2F%23%40@host",
     ],
 )  # fmt: skip
 def test_urls_of_redis(url):
@@ -135,15 +146,26 @@ def test_urls_of_redis(url):
     "url",
     [
         "ftp://x", "redis://a..b", "host:6379", "redis://host:port", "redis://host:99999", "redis://[host", "redis://host?nonsense=1",
-        "redis://host?socket_timeout=x", "redis://host?ssl_ca_certs=ca.pem", "redis://host?decode_responses=True",
+        "redis://host?socket_timeout=x", f"redis://host?ssl_ca_certs={__file__}", "redis://host?decode_responses=True",
         "redis://host?protocol=3", "redis://:12/hunter2@host", "redis://:12#hunter2@host", "redis://:hunter2/a@host",
-        "redis://:hunter2?a@host", "rediss://host?ssl_cert_reqs=x",
+        "redis://:hunter2?a@host", "rediss://host?ssl_cert_reqs=x", "rediss://host?ssl_ca_certs=/nowhere/ca.pem",
+        "rediss://host?ssl_certfile=%00", "rediss://host?ssl_keyfile=/",
     ],
 )  # fmt: skip
 def test_wrong_urls_of_redis(url):
     (problem,) = config.RedisServerConfig(redis_url=url).problems()
     assert problem.startswith("--redis_url: ")
     assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_password_that_is_not_in_the_environment(monkeypatch, value):
+    monkeypatch.delenv("REDIS_SECRET", raising=False)
+    if value is not None:
+        monkeypatch.setenv("REDIS_SECRET", value)
+    (problem,) = config.RedisServerConfig(redis_password_env="REDIS_SECRET").problems()
+    assert problem.startswith("--redis_password_env: ")
+    assert list(config.RedisServerConfig(redis_password_env="REDIS_SECRET", redis_password="x").problems()) == []
 
 
 def test_a_host_that_cannot_be_asked_for():

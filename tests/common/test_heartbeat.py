@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from redis_process import free_port
 from workplace import WORKER, wait_until
 
 from segkit import heartbeat
@@ -45,7 +46,16 @@ def test_a_server_that_does_not_answer_is_named():
 
     with heartbeat.Heartbeat("worker", probe):
         wait_for("refused")
+        assert heartbeat.check("worker", live=True) == ""
         answers.append(True)
+        wait_for("")
+
+
+def test_what_is_asked_later_is_not_ready_before():
+    with heartbeat.Heartbeat("worker") as beat:
+        wait_for("not ready yet")
+        assert heartbeat.check("worker", live=True) == ""
+        beat.probe = lambda: None
         wait_for("")
 
 
@@ -59,7 +69,8 @@ def test_a_worker_that_hangs_is_found(folder):
     with heartbeat.Heartbeat("worker", probe):
         wait_until(lambda: len(probes) == 2)
         os.utime(folder / f"worker-{os.getpid()}.json", (1, 1))
-        assert "no sign of life" in heartbeat.check("worker")
+        for live in (False, True):
+            assert "no sign of life" in heartbeat.check("worker", live=live)
         goes_on.set()
 
 
@@ -103,6 +114,22 @@ def test_the_flag_needs_no_other_flags(tmp_path):
             time.sleep(0.1)
         worker.terminate()
         assert worker.wait(10) == 0
+
+
+def test_a_worker_that_waits_for_its_server_lives(tmp_path):
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "BRIGHT_COMMAND": "redis"}
+    command = [sys.executable, str(WORKER)]
+
+    def check(*kind):
+        return subprocess.run([*command, "--check", *kind], capture_output=True, env=environment, check=False)
+
+    flags = ["--redis_in", "a", "--redis_out", "b", "--redis_port", str(free_port()), "--redis_mode", "stream"]
+    with subprocess.Popen([*command, *flags, "--quiet"], env=environment, stderr=subprocess.DEVNULL) as worker:
+        wait_until(lambda: check("live").returncode == 0)
+        ready = check()
+        assert (ready.returncode, b"is not ready yet" in ready.stderr) == (1, True)
+        worker.terminate()
+        assert worker.wait(30) == 4
 
 
 @pytest.mark.parametrize("kind", ["open to others", "a link"])

@@ -112,16 +112,18 @@ def test_a_url_that_cannot_be_used(server, place):
     assert SECRET not in said
 
 
-def test_a_user_of_streams_who_may_do_no_more_than_needed(server):
+@pytest.mark.parametrize("full", [False, True])
+def test_a_user_of_streams_who_may_do_no_more_than_needed(server, full):
     admin = server.client()
     commands = [
         "+ping", "+xreadgroup", "+xgroup", "+xadd", "+xack", "+xdel", "+xpending", "+xclaim", "+xautoclaim", "+xinfo",
-        "+xrange", "+xlen", "+multi", "+exec",
+        "+xrange", "+xlen", "+multi", "+exec", *["+eval"] * full,
     ]  # fmt: skip
     admin.acl_setuser(
         "worker", enabled=True, passwords=[f"+{SECRET}"], keys=["requests*", "results*"], commands=commands, reset=True
     )
     admin.xadd("requests", {"data": message(id="one")})
+    admin.config_set("maxmemory", "100kb" if full else 0)
     url = f"redis://worker:{SECRET}@127.0.0.1:{server.port}/0"
     with server.worker("--redis_url", url, "--redis_mode", "stream") as worker:
         wait_until(lambda: admin.xlen("results") == 1)
@@ -148,6 +150,18 @@ def test_a_password_from_the_environment(tmp_path, monkeypatch):
         client = server.client(password=SECRET)
         name, _ = answered(server, client, "--redis_password_env", "REDIS_SECRET", "--verbose")
         assert name == "one"
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(("in_url", "in_environment"), [("", SECRET), (f":{SECRET}@", "wrong")])
+def test_a_password_beside_a_url(tmp_path, monkeypatch, in_url, in_environment):
+    monkeypatch.setenv("REDIS_SECRET", in_environment)
+    server = RedisProcess(tmp_path, "--requirepass", SECRET)
+    try:
+        url = f"redis://{in_url}127.0.0.1:{server.port}/0"
+        flags = ["--redis_url", url, "--redis_password_env", "REDIS_SECRET"]
+        assert answered(server, server.client(password=SECRET), *flags)[0] == "one"
     finally:
         server.stop()
 

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import signal
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis import exceptions
+from redis_process import SERVER
 
-from segkit.config import RedisConfig
-from segkit.errors import TransportError
+from segkit.config import RedisConfig, RedisServerConfig
+from segkit.errors import GaveUp, TransportError
+from segkit.transports import redis_server
 from segkit.transports.redis_server import RedisServer, answer
 from segkit.types import Outcome
 
@@ -29,7 +34,8 @@ class Command:
 
 
 @pytest.fixture
-def server():
+def away():
+    """Of a server that is never asked."""
     return RedisServer(CONFIG, threading.Event())
 
 
@@ -43,33 +49,71 @@ def server():
         exceptions.MasterDownError("Link with MASTER is down"),
     ],
 )
-def test_what_passes_is_waited_for(server, error):
-    assert server.insist(Command(error)) == "done"
+def test_what_passes_is_waited_for(away, error):
+    assert away.insist(Command(error)) == "done"
 
 
 @pytest.mark.parametrize(
     "error",
     [exceptions.ResponseError("BUSYGROUP exists"), exceptions.NoPermissionError("no"), exceptions.ResponseError("x")],
 )
-def test_what_does_not_pass_is_an_error(server, error):
+def test_what_does_not_pass_is_an_error(away, error):
     with pytest.raises(TransportError):
-        server.insist(Command(error))
+        away.insist(Command(error))
 
 
-def test_a_requester_is_not_blamed_for_the_servers_troubles(server):
+def test_a_requester_is_not_blamed_for_the_servers_troubles(away):
     outcome = Outcome(parts={"reply": b"result"}, reply_to="private")
     send = Command(exceptions.ResponseError("BUSY Redis is busy running a script"))
-    answer(server, outcome, CONFIG, send)
+    answer(away, outcome, CONFIG, send)
     assert send.sent == [("private", b"result")] * 2
     with pytest.raises(TransportError):
-        answer(server, outcome, CONFIG, Command(exceptions.ResponseError("ERR something else")))
+        answer(away, outcome, CONFIG, Command(exceptions.ResponseError("ERR something else")))
 
 
 @pytest.mark.parametrize(
     "error", [exceptions.NoPermissionError("no"), exceptions.ResponseError(f"{IN_PIPELINE}WRONGTYPE Operation against")]
 )
-def test_an_answer_that_cannot_go_where_it_is_wanted_goes_where_errors_go(server, error):
+def test_an_answer_that_cannot_go_where_it_is_wanted_goes_where_errors_go(away, error):
     send = Command(error)
-    answer(server, Outcome(parts={"reply": b"result"}, reply_to="private"), CONFIG, send)
+    answer(away, Outcome(parts={"reply": b"result"}, reply_to="private"), CONFIG, send)
     assert send.sent[1][0] == "results_errors"
     assert b"reply_to" in send.sent[1][1]
+
+
+@pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
+def test_what_is_large_has_more_time(server, monkeypatch):
+    monkeypatch.setattr(redis_server, "_ANSWER_SECONDS", 0.1)
+    ours = RedisServer(RedisServerConfig(redis_port=server.port), threading.Event())
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            sent = threads.submit(ours.sender.publish, "results", b"large")
+            with pytest.raises(GaveUp, match="Timeout"):
+                ours.check()
+            assert not sent.done()
+            server.process.send_signal(signal.SIGCONT)
+            assert sent.result(30) == 0
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+        ours.close()
+
+
+def test_the_url_says_how_long_to_wait():
+    ours = RedisServer(RedisServerConfig(redis_url="redis://localhost?socket_timeout=99"), threading.Event())
+    for client in (ours.client, ours.sender):
+        assert client.connection_pool.make_connection().socket_timeout == 99
+
+
+def test_once_it_is_to_stop_a_large_message_is_not_sent_again(away, monkeypatch):
+    monkeypatch.setattr(redis_server, "_LAST_TRIES_SECONDS", 0.05)
+    away._stop.set()
+    tries = []
+
+    def send():
+        tries.append(time.sleep(0.1))
+        raise exceptions.TimeoutError("slow line")
+
+    with pytest.raises(GaveUp, match="slow line"):
+        away.insist(send)
+    assert len(tries) == 1

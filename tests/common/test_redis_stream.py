@@ -259,6 +259,20 @@ def test_a_full_server_is_waited_for(server, client):
         end(worker)
 
 
+def test_after_an_outage_the_living_say_so_first(server, client):
+    """They could not, so what they have in hand looks abandoned to a worker that starts then."""
+    for _ in range(2):
+        client.xadd("requests", {"data": message()})
+    client.xgroup_create("requests", "segkit", "0")
+    ((_, [(given_back, _), (in_hand, _)]),) = client.xreadgroup("segkit", "living", {"requests": ">"})
+    client.xclaim("requests", "segkit", "living", 0, [given_back], idle=2**31 - 1, justid=True)
+    client.xclaim("requests", "segkit", "living", 0, [in_hand], idle=10_000_000, justid=True)
+    transport = stream_transport(server, redis_claim_idle=3600)
+    assert [job.receipt for job in transport.receive(8, 0.05)] == [given_back]
+    assert transport.receive(8, 0.05) == []
+    transport.close()
+
+
 def test_the_backlog_is_what_nobody_has_in_hand(server, client):
     """Answers in another order than the requests came: the server's own count is unknown then."""
     for index in range(6):

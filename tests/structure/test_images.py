@@ -165,13 +165,14 @@ def test_kubernetes_asks_a_worker_that_still_loads_its_model_for_longer():
     )
     assert block is not None
     probes = yaml.safe_load(block[0])
-    start, live = probes["startupProbe"], probes["livenessProbe"]
+    start, live, ready = probes["startupProbe"], probes["livenessProbe"], probes["readinessProbe"]
     assert start["exec"] == live["exec"]
-    command, flag = live["exec"]["command"]
+    command, *flags = live["exec"]["command"]
     assert command in commands("dextr")
-    assert flag == "--check"
+    assert flags == ["--check", "live"]  # a server that is away is no reason to start workers anew
+    assert ready["exec"]["command"] == [command, "--check"]
     assert start["failureThreshold"] * 10 >= 600  # seconds; Kubernetes asks every ten of them
-    assert start["timeoutSeconds"] == live["timeoutSeconds"] == 10
+    assert start["timeoutSeconds"] == live["timeoutSeconds"] == ready["timeoutSeconds"] == 10
 
 
 def test_one_worker_for_each_gpu(tmp_path):

@@ -162,6 +162,7 @@ def _predict_redis(model: Model, args: argparse.Namespace) -> int:
     redis = config.from_args(config.RedisConfig, args)
     settings = read_settings(model, args, redis)
 
+    from segkit.heartbeat import Heartbeat
     from segkit.loop import CODEC_THREADS, Loop
     from segkit.progress import Progress
     from segkit.shutdown import Shutdown
@@ -172,14 +173,16 @@ def _predict_redis(model: Model, args: argparse.Namespace) -> int:
         form = model.message_format(settings.model)
         pipeline = settings.pipeline(model, decoder=form.decoder, encoder=form.encoder, address=form.address)
         kind = StreamTransport if redis.redis_mode == "stream" else PubSubTransport
-        transport = kind(redis, stop)
-        report = Progress(False, lambda: 0).report
-        threads = 1 if form.in_order else CODEC_THREADS
-        loop = Loop(transport, pipeline, settings.loop, stop, on_outcome=report, codec_threads=threads)
-        if isinstance(transport, PubSubTransport):
-            transport.count_refusals(loop.metrics.count)
-        with watched(loop, settings, f"{model.name}_predict_redis", transport.check):
-            metrics = loop.run()
+        with Heartbeat(f"{model.name}_predict_redis") as heartbeat:  # it lives while it waits for its server, too
+            transport = kind(redis, stop)
+            heartbeat.probe = transport.check
+            report = Progress(False, lambda: 0).report
+            threads = 1 if form.in_order else CODEC_THREADS
+            loop = Loop(transport, pipeline, settings.loop, stop, on_outcome=report, codec_threads=threads)
+            if isinstance(transport, PubSubTransport):
+                transport.count_refusals(loop.metrics.count)
+            with measured(loop, settings.metrics):
+                metrics = loop.run()
     if not settings.log.quiet:
         say(metrics.summary())
     return 0
@@ -220,10 +223,20 @@ def watched(loop: Loop, settings: Settings, name: str, probe: Callable[[], None]
     """Health and metrics of a worker for as long as it works."""
     from segkit.heartbeat import Heartbeat
 
+    with Heartbeat(name, probe), measured(loop, settings.metrics):
+        yield
+
+
+@contextmanager
+def measured(loop: Loop, metrics: config.MetricsConfig) -> Iterator[None]:
+    """The metrics of a worker for as long as it works, if they are wanted.
+
+    Raises:
+        ConfigError: the port cannot be listened at.
+    """
     with ExitStack() as stack:
-        stack.enter_context(Heartbeat(name, probe))
-        if settings.metrics.metrics_port is not None:
-            host, port = settings.metrics.metrics_host, settings.metrics.metrics_port
+        if metrics.metrics_port is not None:
+            host, port = metrics.metrics_host, metrics.metrics_port
             try:
                 stack.callback(loop.metrics.serve(host, port))
             except OSError as error:

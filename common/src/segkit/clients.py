@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 NOBODY_LISTENS = 3
 ERROR_RECEIVED = 3
 TIMED_OUT = 4
+
+_AT_A_TIME = 16  # entries of a stream, which may be large
 
 AddPrompt = Callable[[argparse.ArgumentParser], None]
 ReadPrompt = Callable[[argparse.Namespace], dict[str, Any]]
@@ -85,8 +89,8 @@ def _add_server(parser: argparse.ArgumentParser, channel: str) -> None:
     parser.add_argument("-H", "--host", metavar="HOST", default=host, help=f"Redis server (default: {host})")
     parser.add_argument("-p", "--port", metavar="PORT", type=int, default=port, help=f"its port (default: {port})")
     parser.add_argument("-d", "--database", metavar="DB", type=int, default=db, help=f"its database (default: {db})")
+    parser.add_argument("--url", metavar="URL", help="instead of these three: redis://, rediss:// (TLS) or unix://")
     parser.add_argument("--password_env", metavar="NAME", help="environment variable with the password")
-    parser.add_argument("--url", metavar="URL", help="instead of the above: redis://, rediss:// (TLS) or unix://")
     parser.add_argument("-c", "--channel", metavar="CHANNEL", required=True, help=f"{channel} (required)")
     parser.add_argument("--stream", action="store_true", help="use a stream instead of a channel")
 
@@ -111,16 +115,23 @@ def _connected(args: argparse.Namespace) -> Iterator[Any]:
         redis_password_env=args.password_env,
         redis_url=args.url,
     )
-    problems = [problem.replace("--redis_", "--") for problem in config.problems()]
+    problems = [_own_flags(problem) for problem in config.problems()]
     if problems:
         raise ConfigError(problems)
     server = RedisServer(config, threading.Event())
     try:
         server.check()
         with server.errors():
-            yield server.client
+            yield server.sender
+    except TransportError as error:
+        raise type(error)(_own_flags(error.message)) from None
     finally:
         server.close()
+
+
+def _own_flags(text: str) -> str:
+    """What is said of the flags of workers, said of those of the test clients."""
+    return text.replace("--redis_", "--")
 
 
 def _send(sender: Sender, args: argparse.Namespace) -> int:
@@ -160,6 +171,9 @@ def _receive(args: argparse.Namespace) -> int:
                     return ERROR_RECEIVED if errors else 0
         except KeyboardInterrupt:
             return ERROR_RECEIVED if errors else 0
+        except BrokenPipeError:  # as of `| head -1`: nobody wants to know more names, nor what is left in the buffer
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ERROR_RECEIVED if errors else 0
     cli.say(f"no answer for {args.timeout:g} s")
     return TIMED_OUT
 
@@ -183,7 +197,7 @@ def _from_stream(client: Any, args: argparse.Namespace) -> Iterator[bytes]:
     deadline = _deadline(args)
     while time.monotonic() < deadline:
         block = int(1000 * min(1.0, max(0.001, deadline - time.monotonic())))
-        for name, entries in client.xread(last, block=block) or ():
+        for name, entries in client.xread(last, _AT_A_TIME, block) or ():
             for entry, fields in entries:
                 last[name.decode()] = entry
                 yield fields.get(b"data", b"")

@@ -113,7 +113,7 @@ class FolderConfig:
             yield from _usable_folder("prediction_tmp", self.prediction_tmp)
         for flag in ("prediction_out", "prediction_tmp", "prediction_failed"):
             folder = getattr(self, flag)
-            if folder is not None and folder.resolve() == self.prediction_in.resolve():
+            if folder is not None and _same_folder(folder, self.prediction_in):
                 yield f"--{flag}: {folder} is the input folder; choose another one, results would be read as inputs"
 
 
@@ -147,6 +147,9 @@ class RedisServerConfig:
             yield f"--redis_host: {self.redis_host!a} is no name of a host"
         if not 0 < self.redis_port < 65536:
             yield f"--redis_port: {self.redis_port} is no port; expected 1 to 65535"
+        if self.redis_password_env is not None and not self.password:
+            name = self.redis_password_env
+            yield f"--redis_password_env: the environment variable {name} is not set or empty; put the password into it"
         problem = "" if self.redis_url is None else redis_syntax.url_problem(self.redis_url)
         if problem:
             yield f"--redis_url: {problem}"
@@ -265,6 +268,11 @@ def check(*configs: Config) -> None:
 def _at_least(flag: str, value: float, smallest: float) -> Iterator[str]:
     if not math.isfinite(value) or value < smallest:
         yield f"--{flag}: {value} is too small; expected a number of at least {smallest}"
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    """Whether two names lead to one folder: by links, mounts, or on a file system that ignores the case of letters."""
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _usable_folder(flag: str, folder: Path) -> Iterator[str]:

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from segkit.errors import TransportError
+
 _INTERVAL = 3.0
 _STALE = 15.0
 
@@ -28,11 +30,14 @@ class Heartbeat:
     Args:
         name: of the command.
         probe: raises if the server does not answer; its text is what `--check` says then.
+
+    Attributes:
+        probe: the same; it may be set later, until then the command is not ready.
     """
 
-    def __init__(self, name: str, probe: Callable[[], None]) -> None:
+    def __init__(self, name: str, probe: Callable[[], None] | None = None) -> None:
         self._path = folder() / f"{name}-{os.getpid()}.json"
-        self._probe = probe
+        self.probe = probe or _not_ready
         self._file: IO[str] | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -52,7 +57,7 @@ class Heartbeat:
         while True:
             problem = ""
             try:
-                self._probe()
+                self.probe()
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the server, it does not answer
                 problem = str(error) or type(error).__name__
             with contextlib.suppress(OSError):  # without a writable temporary folder there is no health check
@@ -77,8 +82,15 @@ class Heartbeat:
         self._file = file
 
 
-def check(name: str) -> str:
-    """What is wrong with the workers of a command on this machine; "" if there is one and all are well."""
+def _not_ready() -> None:
+    raise TransportError("is not ready yet")
+
+
+def check(name: str, *, live: bool = False) -> str:
+    """What is wrong with the workers of a command on this machine; "" if there is one and all are well.
+
+    With `live` they need only show that they live: what they depend on may be away.
+    """
     problems, alive = [], 0
     if folder().exists():
         try:
@@ -93,7 +105,7 @@ def check(name: str) -> str:
         problem, age = beat
         if age > _STALE:
             problems.append(f"{path.stem}: no sign of life for {age:.0f} s")
-        elif problem:
+        elif problem and not live:
             problems.append(f"{path.stem}: {problem}")
     return "; ".join(problems) if alive else f"no {name} is running"
 

@@ -128,7 +128,7 @@ def add_redis_server_options(parser: argparse.ArgumentParser, config: type[Redis
     options.value("redis_password", str, "PASSWORD", "password; visible to others on this machine, so better:")
     options.value("redis_password_env", str, "NAME", "environment variable with the password")
     options.value(
-        "redis_url", str, "URL", "instead of the above: redis://, rediss:// (TLS) or unix://, with user names"
+        "redis_url", str, "URL", "instead of host, port and database: redis://, rediss:// (TLS) or unix://, with users"
     )
     return options
 
@@ -153,7 +153,11 @@ def add_redis_options(parser: argparse.ArgumentParser) -> None:
         "redis_consumer", str, "NAME", "stream: this worker in the group (default: host, process and a number)"
     )
     options.value("redis_claim_idle", float, "S", "stream: seconds after which the work of a dead worker is taken over")
-    options.value("redis_max_deliveries", int, "N", "stream: tries after which a request goes to IN_dead with an error")
+    options.value(
+        "redis_max_deliveries", int, "N",
+        "stream: tries after which a request goes to IN_dead with an error; the last is made alone, so with 1 those "
+        "beside a deadly one are given up, too",
+    )  # fmt: skip
     options.value("redis_maxlen", int, "N", "stream: about how many results are kept")
 
 
@@ -201,15 +205,16 @@ def add_watch_options(parser: argparse.ArgumentParser) -> None:
     metrics.value("metrics_port", int, "PORT", "answer Prometheus at this port (default: off)")
     metrics.value("metrics_host", str, "HOST", "address to answer Prometheus at")
     parser.add_argument(
-        "--check", action=_Check, nargs=0, help="only see whether this command runs here and is well: exit 0 or 1"
-    )
+        "--check", action=_Check, nargs="?", choices=("ready", "live"), const="ready", metavar="ready|live",
+        help="only see whether this command runs here and is well: exit 0 or 1; with live, its server may be away",
+    )  # fmt: skip
 
 
 class _Check(argparse.Action):
     """Like --help it works without the flags that are required otherwise."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, _: object, kind: object, *__: object) -> None:
         from segkit.heartbeat import check
 
-        problem = check(parser.prog)
+        problem = check(parser.prog, live=kind == "live")
         parser.exit(1 if problem else 0, f"{parser.prog}: {problem}\n" if problem else "")

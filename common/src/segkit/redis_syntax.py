@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 # They change the types of what the server answers.
 _REFUSED_OPTIONS = ("decode_responses", "protocol")
+# The client would find out only when it connects, and that is tried again and again.
+_FILE_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 # Patterns that fnmatch reads as Redis does, but for the sign in front of characters that are excluded.
 _PLAIN_PATTERN = re.compile(r"(?:[^\[\]\\]|\[\^?(?:\w-\w|\w)+\])*", re.DOTALL)
 
@@ -26,9 +29,14 @@ def url_problem(url: str) -> str:
         return "its host or port cannot be read; expected redis://USER:PASSWORD@HOST:PORT/DATABASE"
     if _has_stray_at(parts):
         return "there is an @ behind the host; write /, #, ? and @ in user, password and options as %2F, %23, %3F, %40"
+    given = parse_qs(parts.query)
     for name in _REFUSED_OPTIONS:
-        if name in parse_qs(parts.query):
+        if name in given:
             return f"the option {name} cannot be used here; leave it out"
+    for name in _FILE_OPTIONS:
+        for path in given.get(name, ()):
+            if not _can_be_read(path):
+                return f"{name}: {path!a} is no file that can be read; correct the path"
     return _refusal_of_client(url)
 
 
@@ -54,6 +62,14 @@ def matches(pattern: str, channel: str) -> bool:
     False for patterns with backslashes or unusual characters in brackets, whatever they match.
     """
     return bool(_PLAIN_PATTERN.fullmatch(pattern)) and fnmatchcase(channel, pattern.replace("[^", "[!"))
+
+
+def _can_be_read(path: str) -> bool:
+    try:
+        with Path(path).open():
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def _has_stray_at(parts: SplitResult) -> bool:

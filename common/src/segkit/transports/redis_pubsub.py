@@ -77,14 +77,15 @@ class PubSubTransport:
         self._server.check()
 
     def receive(self, limit: int, timeout: float) -> Sequence[Job]:
+        if self._refusals.failure is not None:
+            raise self._refusals.failure  # while there is too much to do, the queue is never empty
         jobs = self._take_calmly(limit, timeout)
-        failure = self._failure or self._refusals.failure
-        if not jobs and failure is not None:
-            raise failure
+        if not jobs and self._failure is not None:
+            raise self._failure
         return jobs
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
-        if not answer(self._server, outcome, self._config, self._server.client.publish):
+        if not answer(self._server, outcome, self._config, self._server.sender.publish):
             log.debug("%s: nobody listens to its answer", job.id)
 
     def give_back(self, job: Job) -> bool:

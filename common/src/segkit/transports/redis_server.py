@@ -33,7 +33,9 @@ REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError, except
 _PASSING_CODES = frozenset({"NOREPLICAS", "MISCONF", "BUSY"})
 
 _CONNECT_SECONDS = 5.0
-_LAST_TRIES_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0  # in which the server has to say something
+_SEND_SECONDS = 30.0  # in which a large message has to be on its way and the server to say that it has it
+_LAST_TRIES_SECONDS = 6.0  # a server that says nothing is asked once more, but a large message is not sent again
 _READ_SIZE = 1 << 20
 
 Result = TypeVar("Result")
@@ -50,10 +52,16 @@ class RedisServer:
         config: where the server is.
         stop: once set, commands are tried for a few more seconds only.
         give_up: seconds for which it may stay away; None for any time.
+
+    Attributes:
+        client: for small commands: it soon notices that the server does not answer.
+        sender: for large ones: it is patient enough for a slow line.
     """
 
     def __init__(self, config: RedisServerConfig, stop: threading.Event, give_up: float | None = None) -> None:
-        self.client: Any = connect(config)  # its methods are typed for clients that answer later, too
+        # Their methods are typed for clients that answer later, too.
+        self.client: Any = _connect(config, _ANSWER_SECONDS)
+        self.sender: Any = _connect(config, _SEND_SECONDS)
         self._config, self._stop, self._give_up = config, stop, give_up
         self._failing_since_stop: float | None = None
 
@@ -93,6 +101,7 @@ class RedisServer:
         """
         backoff = self.backoff()
         while True:
+            begun = time.monotonic()
             try:
                 result = command()
             except REFUSED as error:
@@ -101,20 +110,19 @@ class RedisServer:
                 if not passes(error):
                     kind = Unwritable if error_code(error) == "WRONGTYPE" else TransportError
                     raise kind(f"{self._config.server_name}: {error}") from None
-                self._wait_a_little(error)
+                self._wait_a_little(error, begun)
                 backoff.failed(error)
             else:
                 self._failing_since_stop = None
                 backoff.worked()
                 return result
 
-    def _wait_a_little(self, error: Exception) -> None:
-        """Once the command is to stop: raises GaveUp when the server has been away for some seconds since."""
+    def _wait_a_little(self, error: Exception, begun: float) -> None:
+        """Once the command is to stop: raises GaveUp some seconds after the first of the failing tries began."""
         if not self._stop.is_set():
             return
-        now = time.monotonic()
-        self._failing_since_stop = self._failing_since_stop or now
-        if now - self._failing_since_stop > _LAST_TRIES_SECONDS:
+        self._failing_since_stop = self._failing_since_stop or begun
+        if time.monotonic() - self._failing_since_stop > _LAST_TRIES_SECONDS:
             raise GaveUp(f"{self._config.server_name}: {error}; stopping without it") from None
         time.sleep(0.1)
 
@@ -124,13 +132,14 @@ class RedisServer:
 
     def refusal(self, error: Exception) -> TransportError:
         """The server's refusal in words that say what to do."""
-        hint = "check --redis_password, --redis_password_env or the user in --redis_url, and what that user may do"
+        hint = "check the password (--redis_password_env), the user in --redis_url, and what that user may do"
         kind = Unwritable if isinstance(error, exceptions.NoPermissionError) else TransportError
         return kind(f"{self._config.server_name} refuses: {error}; {hint}")
 
     def close(self) -> None:
         """Closes the connections."""
         self.client.close()
+        self.sender.close()
 
 
 def passes(error: Exception) -> bool:
@@ -176,18 +185,19 @@ def _addressed(outcome: Outcome, config: RedisConfig) -> tuple[str, bytes]:
     return outcome.reply_to or config.errors_to, encode_error(outcome.error, outcome.id, outcome.meta)
 
 
-def connect(config: RedisServerConfig) -> redis.Redis:
-    """A client that does not try again by itself; nothing is sent yet."""
+def _connect(config: RedisServerConfig, seconds: float) -> redis.Redis:
+    """A client that does not try again by itself; nothing is sent yet. What the URL says comes before all else."""
     settings: dict[str, Any] = {
         "socket_connect_timeout": _CONNECT_SECONDS,
+        "socket_timeout": seconds,
         "socket_keepalive": True,
         "socket_read_size": _READ_SIZE,
         "retry": Retry(NoBackoff(), 0),
     }
+    if config.password is not None:
+        settings["password"] = config.password
     if config.redis_url is not None:
         if config.redis_url.startswith("unix://"):
             del settings["socket_keepalive"]
         return redis.Redis.from_url(config.redis_url, **settings)
-    return redis.Redis(
-        host=config.redis_host, port=config.redis_port, db=config.redis_db, password=config.password, **settings
-    )
+    return redis.Redis(host=config.redis_host, port=config.redis_port, db=config.redis_db, **settings)

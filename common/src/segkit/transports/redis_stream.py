@@ -10,6 +10,7 @@ that its worker has in hand along, so the last try of an entry is made alone: th
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import secrets
@@ -25,6 +26,7 @@ from redis import exceptions
 from segkit.config import RedisConfig
 from segkit.errors import BadJson, Internal, TransportError
 from segkit.transports.redis_server import PASSING, RedisServer, answer, error_code
+from segkit.transports.redis_transaction import Command, write
 from segkit.types import Job, Outcome
 
 log = logging.getLogger(__name__)
@@ -56,11 +58,13 @@ class StreamTransport:
         self._trial = False  # an entry has its last try, or is about to; nothing else is taken
         self._delivered = threading.Event()
         self._next_claim = 0.0
+        self._pulses_are_back = 0.0
         self._cursor: bytes | str = "0-0"
         self._closed = threading.Event()
         self._server.insist(self._create_group)
         for name in (config.redis_out, config.errors_to):
             self._server.insist(partial(self._check_stream, name))
+        self._wait_for_pulses()
         self._pulse = threading.Thread(target=self._stay_alive, name="redis pulse", daemon=True)
         self._pulse.start()
 
@@ -127,7 +131,7 @@ class StreamTransport:
     def _create_group(self) -> None:
         """Also what was added before the first worker came is work."""
         try:
-            self._redis.xgroup_create(self._in, self._group, "0", mkstream=True)
+            write(self._redis, [self._in], ["XGROUP", "CREATE", self._in, self._group, "0", "MKSTREAM"])
         except exceptions.ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
@@ -142,9 +146,15 @@ class StreamTransport:
             self._create_group()
             return []
         except PASSING:
-            # The pulse of others could not get through, either. Theirs comes first when the server is back.
-            self._next_claim = time.monotonic() + 2 / 3 * self._config.redis_claim_idle
+            self._wait_for_pulses()
             raise
+
+    def _wait_for_pulses(self) -> None:
+        """After an outage, which may also be when this worker starts: the pulse of others could not get through.
+
+        Theirs comes first, then it is known which entries were abandoned. Those that were given back are known at once.
+        """
+        self._pulses_are_back = time.monotonic() + 2 / 3 * self._config.redis_claim_idle
 
     def _check_stream(self, name: str) -> None:
         """A transaction goes on after a command that failed: requests would be gone, and their results, too."""
@@ -203,9 +213,8 @@ class StreamTransport:
 
     def _claim_from_the_dead(self, limit: int) -> list[Job]:
         """No more than fit in hand: what is claimed has to be kept alive."""
-        answer: Any = self._redis.xautoclaim(
-            self._in, self._group, self._consumer, self._idle_ms, self._cursor, count=limit
-        )
+        idle = self._idle_ms if time.monotonic() >= self._pulses_are_back else _ABANDONED_MS
+        answer: Any = self._redis.xautoclaim(self._in, self._group, self._consumer, idle, self._cursor, count=limit)
         self._cursor, claimed = answer[0], [entry for entry in answer[1] if entry[0] not in self._open]
         if self._cursor != b"0-0":
             self._next_claim = 0.0  # there are more
@@ -234,19 +243,24 @@ class StreamTransport:
     def _buried(self, entry: Entry, deliveries: int) -> Job:
         """Keeps an entry that ended several workers away from the others; its requester gets an error."""
         log.error("entry %s: ended %d workers, moved to %s_dead", entry[0].decode(), deliveries - 1, self._in)
-        self._redis.xadd(
-            f"{self._in}_dead", entry[1] or {PAYLOAD: b""}, maxlen=self._config.redis_maxlen, approximate=True
-        )
+        write(self._server.sender, [f"{self._in}_dead"], self._added(f"{self._in}_dead", entry[1] or {PAYLOAD: b""}))
         error = Internal(f"given up after {deliveries - 1} tries (--redis_max_deliveries): the workers ended with it")
         job = _job(entry)
         return Job(job.id, job.body, error=error, receipt=job.receipt)
 
     def _answer(self, job: Job, stream: str, text: bytes) -> None:
-        with self._redis.pipeline(transaction=True) as transaction:
-            transaction.xadd(stream, {PAYLOAD: text}, maxlen=self._config.redis_maxlen, approximate=True)
-            transaction.xack(self._in, self._group, job.receipt)
-            transaction.xdel(self._in, job.receipt)
-            transaction.execute()
+        write(
+            self._server.sender,
+            [stream, self._in],
+            self._added(stream, {PAYLOAD: text}),
+            ["XACK", self._in, self._group, job.receipt],
+            ["XDEL", self._in, job.receipt],
+        )
+
+    def _added(self, stream: str, fields: dict[bytes, bytes]) -> Command:
+        """The command that adds an entry to a stream, which is cut to about --redis_maxlen."""
+        words = itertools.chain.from_iterable(fields.items())
+        return ["XADD", stream, "MAXLEN", "~", self._config.redis_maxlen, "*", *words]
 
 
 def _job(entry: Entry) -> Job:
