@@ -54,6 +54,28 @@ def test_old_half_written_files_are_given_up_at_once(tmp_path):
     assert len(scan(tmp_path).ready) == 1
 
 
+def test_files_are_not_old_because_clocks_differ(tmp_path):
+    """A file server whose clock is behind: what is written to it now has a time that looks long gone."""
+    arrivals = Arrivals(tmp_path, None, 10)
+    arrivals.scan()
+    for length in (-10, -5):
+        (tmp_path / "a.png").write_bytes(encoded()[:length])
+        os.utime(tmp_path / "a.png", (0, length + 60))
+        for _ in range(2):
+            found = arrivals.scan()
+            assert (found.ready, found.growing) == ((), 1)
+    (tmp_path / "a.png").write_bytes(encoded())
+    os.utime(tmp_path / "a.png", (0, 60))
+    assert len(arrivals.scan().ready) == 1
+
+
+def test_at_the_first_look_the_clock_of_the_folder_counts(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(encoded()[:-5])
+    monkeypatch.setattr(time, "time", lambda: 1e12)  # ours is far ahead of it
+    assert scan(tmp_path, suffix=None).growing == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
 def test_only_images_and_prompts_are_looked_at(tmp_path):
     for name in (".hidden.png", "notes.txt", "a.json", "a.prompt", "noextension"):
         (tmp_path / name).write_bytes(b"x")

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from segkit.transports.arrivals import Pair
 from segkit.transports.claims import Claims
@@ -115,6 +119,79 @@ def test_claims_of_the_dead_wait_for_their_name(tmp_path):
     claim.release()
     ((inherited, _),) = two.inherit()
     assert (inherited.image.read_text(), two.incomplete) == ("a.png", False)
+
+
+def test_what_systems_put_into_a_claim_is_no_part_of_it(tmp_path):
+    fill(tmp_path, "a.png", "a.points")
+    die(tmp_path, "[(claim.folder / name).write_text('') for name in ('.DS_Store', 'Thumbs.db', '._a.png')]")
+    (folder,) = (tmp_path / ".claims").glob("*/")
+    (folder / ".DS_Store").write_text("")
+    claims = Claims(tmp_path, ".points")
+    ((claim, _),) = claims.inherit()
+    assert (claim.stem, claim.image.read_text(), claim.prompt.read_text()) == ("a", "a.png", "a.points")
+    assert claims.put_back(claim)
+    claims.close()
+    assert listing(tmp_path) == [".claims", "a.png", "a.points"]
+    assert list(Claims(tmp_path, ".points").inherit()) == []
+    assert listing(tmp_path / ".claims") == []
+
+
+def broken_close(monkeypatch, *descriptors):
+    """Makes `os.close` do what it does on a file system that is gone: the number is free, and it raises."""
+    close = os.close
+
+    def closed(descriptor):
+        close(descriptor)
+        if descriptor in descriptors:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(os, "close", closed)
+
+
+def test_a_lock_on_a_file_system_that_is_gone_is_closed_once(tmp_path, monkeypatch):
+    lock = NameLock.take(tmp_path, "a")
+    broken_close(monkeypatch, lock._descriptor)
+    lock.release()
+    with (tmp_path / "other").open("w") as other:  # has the lock's number now
+        lock.release()
+        other.write("whole")
+    assert (tmp_path / "other").read_text() == "whole"
+
+
+def test_a_worker_leaves_a_file_system_that_is_gone(tmp_path, monkeypatch):
+    fill(tmp_path, "a.png")
+    claims = Claims(tmp_path, None)
+    claim = claims.take(Pair("a", "a.png", None))
+    broken_close(monkeypatch, claims._lock, claim.lock._descriptor)
+    assert claims.put_back(claim)
+    for _ in range(2):
+        claims.close()
+
+
+AS_IT_CAME = """
+for path in (claim.image, claim.prompt):
+    path.unlink()
+    path.symlink_to(f"../photos/{path.name}")
+"""
+
+
+@pytest.mark.parametrize("after_a_death", [False, True])
+def test_relative_links_lead_where_they_led(tmp_path, after_a_death):
+    inputs, photos = tmp_path / "in", tmp_path / "photos"
+    for folder in (inputs, photos):
+        folder.mkdir()
+    fill(photos, "a.png", "a.points")
+    for name in ("a.png", "a.points"):
+        (inputs / name).symlink_to(f"../photos/{name}")
+    claims = Claims(inputs, ".points")
+    if after_a_death:
+        die(inputs, AS_IT_CAME)
+        ((claim, _),) = claims.inherit()
+    else:
+        claim = claims.take(Pair("a", "a.png", "a.points"))
+    assert (claim.image.read_text(), claim.prompt.read_text()) == ("a.png", "a.points")
+    assert claims.put_back(claim)
+    assert ((inputs / "a.png").read_text(), (inputs / "a.points").read_text()) == ("a.png", "a.points")
 
 
 def test_one_name_is_locked_once(tmp_path):

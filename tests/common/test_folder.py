@@ -39,6 +39,46 @@ def test_the_mask_of_a_png_image_gets_another_name(folders):
     assert loaded(folders.out / "a-overlay.png").size == (24, 16)
 
 
+def test_the_mask_of_an_upper_case_png_image(folders):
+    folders.add("A.PNG")
+    assert folders.run()[0] == 0
+    assert folders.names() == {"A.PNG", "A.points", "A-mask.png", "A.json"}
+
+
+def test_an_image_and_its_ground_truth_again_and_again(folders):
+    for label in (1, 2):
+        for name in ("cup.jpg", "cup-mask.png"):
+            folders.add(name, encoded(fmt="PNG"), prompt(**{**json.loads(PROMPT), "label": label}))
+        code, said = folders.run()
+        assert code == 0, said
+        assert [np.array(loaded(folders.out / f"{stem}.png")).max() for stem in ("cup", "cup-mask-mask")] == 2 * [label]
+        assert (folders.out / "cup-mask.png").read_bytes() == encoded()
+
+
+def test_a_mask_as_an_image(folders):
+    """In the output folder it would pass for the mask that it was, and be replaced by the next one."""
+    folders.add("a.jpg", encoded(fmt="JPEG"))
+    assert folders.run()[0] == 0
+    mask = (folders.out / "a.png").read_bytes()
+    folders.add("b.png", mask)
+    assert folders.run()[0] == 3
+    assert "mask or an overlay that was made of 'a.jpg'" in folders.error("b")["message"]
+    assert (folders.failed / "b.png").read_bytes() == mask
+    folders.add("b.png", mask)
+    assert folders.run("--delete_input")[0] == 0
+    assert loaded(folders.out / "b-mask.png").size == (24, 16)
+
+
+def test_the_error_of_an_earlier_try_is_taken_away(folders):
+    folders.add("a.png", prompt=b"{}")
+    assert folders.run()[0] == 3
+    for name in ("a.png", "a.points"):
+        (folders.failed / name).rename(folders.inputs / name)
+    (folders.inputs / "a.points").write_bytes(PROMPT)
+    assert folders.run()[0] == 0
+    assert folders.names(folders.failed) == set()
+
+
 def test_inputs_are_deleted_on_request_but_never_when_they_failed(folders):
     folders.add("good.jpg", encoded(fmt="JPEG"))
     folders.add("bad.jpg", b"")

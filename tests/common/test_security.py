@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from http_process import HttpProcess
 from redis_process import SERVER, Listener, RedisProcess, entries, message
-from samples import encoded
+from samples import PROMPT, encoded
 from starlette.requests import HTTPConnection
 from workplace import wait_until
 
@@ -78,6 +78,22 @@ def test_links_in_the_input_folder_are_taken_away_and_their_targets_are_not(fold
     assert folders.run("--delete_input")[0] == 0
     assert list(folders.inputs.iterdir()) == []
     assert elsewhere.read_bytes() == encoded()
+
+
+def test_links_lead_to_their_images_wherever_they_are_moved(folders):
+    photos = folders.root / "photos"
+    photos.mkdir()
+    for stem in ("good", "bad"):
+        folders.add(f"{stem}.png", prompt=PROMPT if stem == "good" else b"{}")
+        for path in folders.inputs.glob(f"{stem}.*"):
+            path.rename(photos / path.name)
+            path.symlink_to(f"../photos/{path.name}")
+    code, said = folders.run()
+    assert code == 3, said
+    for stem, folder in (("good", folders.out), ("bad", folders.failed)):
+        for name in (f"{stem}.png", f"{stem}.points"):
+            assert (folder / name).is_symlink()
+            assert (folder / name).samefile(photos / name)
 
 
 def test_an_id_is_no_file_name(tmp_path):

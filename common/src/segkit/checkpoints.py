@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _ADVICE = "if you trust its origin, --unsafe_load loads it all the same and runs what it contains"
 # What torch's readers raise on broken files, depending on where they break.
-_READER_ERRORS = (
+READER_ERRORS = (
     RuntimeError, OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ImportError,
     MemoryError, AssertionError, struct.error, pickle.UnpicklingError,
 )  # fmt: skip
@@ -74,6 +74,22 @@ def load_content(path: Path, *, unsafe: bool = False, allowed: Sequence[tuple[An
     return _load_torch(path, unsafe, allowed)
 
 
+def reader_error(what: object, error: BaseException) -> CheckpointError:
+    """The error for what torch's reader of checkpoints raised.
+
+    Args:
+        what: what was read, for the message.
+        error: one of `READER_ERRORS`.
+    """
+    refused = isinstance(error, pickle.UnpicklingError)
+    code = re.search(r"GLOBAL (\S+\.\w+)", str(error)) if refused else None
+    if code is not None:
+        return UnsafeCheckpoint(f"{what}: refused: loads {code[1]}; expected plain weights; {_ADVICE}")
+    reason = "unknown content" if refused else f"{type(error).__name__}: {error}".strip(": ")
+    reason = re.split(r"\n|\. ", reason)[0]
+    return CheckpointError(f"{what}: not weights or broken ({reason}); copy or download it again")
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
@@ -111,11 +127,5 @@ def _load_torch(path: Path, unsafe: bool, allowed: Sequence[tuple[Any, str]]) ->
     try:
         with torch.serialization.safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=not unsafe)
-    except _READER_ERRORS as error:
-        refused = isinstance(error, pickle.UnpicklingError)
-        code = re.search(r"GLOBAL (\S+\.\w+)", str(error)) if refused else None
-        if code is not None:
-            raise UnsafeCheckpoint(f"{path}: refused: loads {code[1]}; expected plain weights; {_ADVICE}") from None
-        reason = "unknown content" if refused else f"{type(error).__name__}: {error}".strip(": ")
-        reason = re.split(r"\n|\. ", reason)[0]
-        raise CheckpointError(f"{path}: not weights or broken ({reason}); copy or download it again") from None
+    except READER_ERRORS as error:
+        raise reader_error(path, error) from None

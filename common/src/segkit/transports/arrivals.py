@@ -8,11 +8,14 @@ import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from PIL import Image
 
 from segkit.config import InputConfig
 from segkit.wire import jsontext
+
+_Seen = tuple[tuple[int, int], float, bool]  # size and time of a file, since when, and whether it is complete
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -62,26 +65,27 @@ class Arrivals:
     ) -> None:
         self._folder, self._prompt_suffix, self._patience = folder, prompt_suffix, patience
         self._limits = limits or InputConfig()
-        self._seen: dict[str, tuple[tuple[int, int], float, bool]] = {}
+        self._seen: dict[str, _Seen] | None = None
 
     def scan(self) -> Scan:
         """What is there now.
 
         Raises:
-            OSError: the folder cannot be read.
+            OSError: the folder cannot be read or written.
         """
         images, prompts, present = self._list()
-        self._seen = {name: seen for name, seen in self._seen.items() if name in present}
+        seen = self._unchanged(present) if self._seen is None else self._seen
+        self._seen = {name: seen[name] for name in present if name in seen}
         needs_prompt = self._prompt_suffix is not None
         ready, growing = [], 0
         for stem in sorted(images):
             names = sorted(images[stem])
             if needs_prompt and stem not in prompts:
                 continue
-            rivals = tuple(name for name in names[1:] if self._complete(name, present[name]))
+            rivals = tuple(name for name in names[1:] if self._complete(name, present[name], self._seen))
             pair = Pair(stem, names[0], prompts.get(stem), rivals)
             files = [pair.image, *([pair.prompt] if pair.prompt else [])]
-            if all(self._complete(name, present[name]) for name in files):
+            if all(self._complete(name, present[name], self._seen) for name in files):
                 ready.append(pair)
             else:
                 growing += 1
@@ -109,13 +113,23 @@ class Arrivals:
                     images.setdefault(stem, []).append(entry.name)
         return images, prompts, present
 
-    def _complete(self, name: str, state: os.stat_result) -> bool:
-        now, version = time.monotonic(), (state.st_size, state.st_mtime_ns)
-        before, since, ended = self._seen.get(name, (None, now, False))
-        if before != version:
+    def _unchanged(self, present: dict[str, os.stat_result]) -> dict[str, _Seen]:
+        """The files that have not changed for long enough at the first look, by the clock that dates them.
+
+        It may be that of a file server and differ from ours, so later looks rely on what they have seen themselves.
+        """
+        with NamedTemporaryFile(prefix=".", dir=self._folder) as file:
+            now = os.fstat(file.fileno()).st_mtime
+        old = {name: state for name, state in present.items() if now - state.st_mtime >= self._patience}
+        return {name: (_version(state), 0.0, True) for name, state in old.items()}
+
+    def _complete(self, name: str, state: os.stat_result, seen: dict[str, _Seen]) -> bool:
+        now = time.monotonic()
+        before, since, ended = seen.get(name, (None, now, False))
+        if before != _version(state):
             since, ended = now, self._ends(name)
-            self._seen[name] = (version, since, ended)
-        return ended or time.time() - state.st_mtime >= self._patience or now - since >= self._patience
+            seen[name] = (_version(state), since, ended)
+        return ended or now - since >= self._patience
 
     def _ends(self, name: str) -> bool:
         try:
@@ -124,6 +138,10 @@ class Arrivals:
             )
         except OSError:  # gone, or not readable yet
             return False
+
+
+def _version(state: os.stat_result) -> tuple[int, int]:
+    return state.st_size, state.st_mtime_ns
 
 
 def stem_and_suffix(name: str) -> tuple[str, str]:

@@ -15,11 +15,11 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segkit.transports.arrivals import Pair, stem_and_suffix
+from segkit.transports.arrivals import IMAGE_SUFFIXES, Pair, stem_and_suffix
 from segkit.transports.name_lock import NameLock
 
 FOLDER = ".claims"
@@ -36,9 +36,14 @@ class Claim:
     lock: NameLock
 
     def release(self) -> None:
-        """Removes the claim's folder, which must be empty; one that was removed from outside is fine, too."""
+        """Removes the claim's folder, which its files have left, with what systems hide in every folder, as .DS_Store.
+
+        If anything else is there, it stays for the next worker to clear away.
+        """
         self.lock.release()
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
+            for path in self.folder.glob(".*"):
+                path.unlink()
             self.folder.rmdir()
 
 
@@ -78,6 +83,7 @@ class Claims:
             for path in (claim.image, claim.prompt):
                 if path is not None:
                     (self._inputs / path.name).rename(path)
+                    self._keep_leading(path)
         except OSError as error:
             self.put_back(claim)
             if isinstance(error, FileNotFoundError):
@@ -128,8 +134,7 @@ class Claims:
             self._own.rmdir()
             self._root.joinpath(f"{self.worker}.lock").unlink()
             self._root.rmdir()
-        os.close(self._lock)
-        self._lock = None
+        self._unlock()
 
     def _inherit_from(self, worker: str) -> Iterator[tuple[Claim, str]]:
         lock_path = self._root / f"{worker}.lock"
@@ -140,9 +145,12 @@ class Claims:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             theirs = self._root / worker
-            for folder in sorted(theirs.iterdir()) if theirs.is_dir() else ():
+            for folder in sorted(path for path in theirs.glob("*") if path.is_dir()):
+                names = self._names_in(folder)
+                if not names:
+                    continue
                 self._settle_in()
-                name_lock = NameLock.take(self._root, _stem_in(folder))
+                name_lock = NameLock.take(self._root, _stem(names))
                 if name_lock is None:
                     self.incomplete = True
                     return
@@ -158,17 +166,35 @@ class Claims:
 
     def _found_in(self, folder: Path, lock: NameLock) -> Claim:
         """The claim in an inherited folder; a prompt that its worker had not fetched yet is fetched."""
-        names = os.listdir(folder)
+        names = self._names_in(folder)
         prompts = [name for name in names if stem_and_suffix(name)[1] == self._prompt_suffix]
         images = [name for name in names if name not in prompts]
-        stem = _stem_in(folder)
+        stem = _stem(names)
         if images and not prompts and self._prompt_suffix is not None:
             wanted = (stem, self._prompt_suffix)
             prompts = [name for name in os.listdir(self._inputs) if stem_and_suffix(name) == wanted]
             if prompts:
                 (self._inputs / prompts[0]).rename(folder / prompts[0])
+        for name in (*images, *prompts):
+            self._keep_leading(folder / name)
         image, prompt = (folder / found[0] if found else None for found in (images, prompts))
         return Claim(folder, stem, image, prompt, lock)
+
+    def _names_in(self, folder: Path) -> list[str]:
+        """The images and prompts in a claim's folder; what systems put into every folder, as .DS_Store, is neither."""
+        return [
+            name
+            for name in os.listdir(folder)
+            if not name.startswith(".") and stem_and_suffix(name)[1] in IMAGE_SUFFIXES | {self._prompt_suffix}
+        ]
+
+    def _keep_leading(self, path: Path) -> None:
+        """Makes a relative link that has come from the input folder lead from anywhere to where it led from there."""
+        if path.is_symlink() and not path.readlink().is_absolute():
+            draft = path.with_name(".link")
+            draft.unlink(missing_ok=True)
+            draft.symlink_to(Path(os.path.realpath(self._inputs), path.readlink()))
+            draft.replace(path)
 
     def _new_folder(self) -> Path:
         self._count += 1
@@ -185,10 +211,8 @@ class Claims:
             return
         if not self._inputs.is_dir():
             raise FileNotFoundError(f"{self._inputs} is gone")
-        if self._lock is not None:
-            os.close(self._lock)
+        self._unlock()
         starting = self._root / f"{self.worker}.starting"
-        self._lock = None
         while self._lock is None:
             self._root.mkdir(exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # another worker left and took the folder away
@@ -197,7 +221,13 @@ class Claims:
         starting.rename(self._root / f"{self.worker}.lock")
         self._own.mkdir(exist_ok=True)
 
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            with contextlib.suppress(OSError):  # the number is free even then, and must not be closed again
+                os.close(lock)
 
-def _stem_in(folder: Path) -> str:
-    """The name of what a claim's folder holds; empty if it holds nothing."""
-    return min((os.path.splitext(name)[0] for name in os.listdir(folder)), default="")
+
+def _stem(names: Sequence[str]) -> str:
+    """The name of a claim, of those of its files."""
+    return min(stem_and_suffix(name)[0] for name in names)

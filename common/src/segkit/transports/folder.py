@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 from segkit.config import FolderConfig, InputConfig
@@ -27,6 +28,7 @@ from segkit.transports.result_files import ResultFiles
 from segkit.transports.watch import Watch
 from segkit.types import Job, Outcome
 from segkit.wire.image import check_size
+from segkit.wire.png_source import source_of, with_source
 from segkit.wire.reply import encode_error
 
 log = logging.getLogger(__name__)
@@ -117,7 +119,7 @@ class FolderTransport:
             if outcome.error is not None:
                 self._fail(claim, outcome.error, outcome)
             else:
-                self._succeed(claim, outcome)
+                self._succeed(claim, job, outcome)
         except OSError as error:
             raise TransportError(f"results of {job.id} cannot be written: {_reason(error)}") from error
         self._open.discard(claim.stem)
@@ -212,14 +214,18 @@ class FolderTransport:
             error = BadImage(f"{rival}: has the name of {pair.image}, only the extension differs; rename one of them")
             self._refused.append(Job(rival, error=error, receipt=claim))
 
-    def _succeed(self, claim: Claim, outcome: Outcome) -> None:
+    def _succeed(self, claim: Claim, job: Job, outcome: Outcome) -> None:
         assert claim.image is not None
-        out = self._config.prediction_out
+        image, out = claim.image.name, self._config.prediction_out
         names = self._results.names(claim, outcome.parts)
-        moved = [] if self._config.delete_input else [claim.image.name]
-        with self._results.reserved(claim.image.name, [*names.values(), *moved]):
+        moved = [] if self._config.delete_input else [image]
+        if moved and (source := source_of(BytesIO(job.body))):
+            raise BadImage(f"{image}: is a mask or an overlay that was made of {source!a:.300}; expected an image")
+        with self._results.reserved(image, [*names.values(), *moved]):
             for part, name in names.items():
-                self._write(out / name, outcome.parts[part])
+                data = outcome.parts[part]
+                self._write(out / name, with_source(data, image) if name.endswith(".png") else data)
+            self._error_file(claim).unlink(missing_ok=True)  # of an earlier try
             self._finish(claim, None if self._config.delete_input else out)
 
     def _fail(self, claim: Claim, error: RequestError, outcome: Outcome) -> None:

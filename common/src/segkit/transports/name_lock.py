@@ -42,8 +42,10 @@ class NameLock:
             os.close(descriptor)  # its last owner removed it in the meantime
 
     def release(self) -> None:
-        """Lets go of the name and removes the file."""
-        if self._descriptor is not None:
-            self._path.unlink(missing_ok=True)
-            os.close(self._descriptor)
-            self._descriptor = None
+        """Lets go of the name and removes the file, as far as the file system is still there."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+            with contextlib.suppress(OSError):  # the number is free even then, and must not be closed again
+                os.close(descriptor)

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 from segkit.errors import BadImage
 from segkit.transports.arrivals import IMAGE_SUFFIXES
 from segkit.transports.claims import Claim
+from segkit.wire.png_source import source_of
 
 _LONGEST_NAME = 255  # bytes, on all common file systems
-_EXTENSIONS = sorted(IMAGE_SUFFIXES | {suffix.upper() for suffix in IMAGE_SUFFIXES})
+_EXTENSIONS = IMAGE_SUFFIXES | {suffix.upper() for suffix in IMAGE_SUFFIXES}
 
 
 class ResultFiles:
     """Names the files of a result.
 
     Args:
-        folder: the output folder.
-        suffixes: for each part of an outcome what is added to the stem for its file name; the last one tells readers
-            that the rest is there.
+        folder: the output folder; its file system may take `a.PNG` and `a.png` for one name.
+        suffixes: for each part of an outcome what is added to the stem for its file name.
     """
 
     def __init__(self, folder: Path, suffixes: Mapping[str, str]) -> None:
         self._folder, self._suffixes = folder, suffixes
-        self._last = list(suffixes.values())[-1]
         self._writing: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -37,17 +36,18 @@ class ResultFiles:
         Raises:
             BadImage: the image's name is too long for them.
         """
-        inputs = {path.name for path in (claim.image, claim.prompt) if path is not None}
+        inputs = {path.name.casefold() for path in (claim.image, claim.prompt) if path is not None}
         names = {}
         for part, suffix in self._suffixes.items():
             if part in parts:
                 usual = f"{claim.stem}{suffix}"
-                names[part] = usual if usual not in inputs else f"{claim.stem}-{part}{suffix}"  # a PNG image's mask
+                taken = usual.casefold() in inputs  # a PNG image's mask
+                names[part] = f"{claim.stem}-{part}{suffix}" if taken else usual
         if any(len(os.fsencode(name)) > _LONGEST_NAME for name in names.values()):
             raise BadImage(f"{claim.stem}: the name is too long for files named after it; shorten it")
         return names
 
-    @contextmanager
+    @contextlib.contextmanager
     def reserved(self, image: str, names: Collection[str]) -> Iterator[None]:
         """Keeps names, those of an image's results and its own if it is to be moved, while they are written.
 
@@ -59,7 +59,7 @@ class ResultFiles:
         mine = set(names)
         with self._lock:
             writing = (self._writing[name] for name in sorted(mine & self._writing.keys()))
-            other = next(writing, None) or self._owner(image, mine)
+            other = next(writing, None) or self._other(image, names)
             if other is not None:
                 raise BadImage(
                     f"{image}: the output folder has {other}, whose files would be replaced by those of this one; "
@@ -73,35 +73,25 @@ class ResultFiles:
                 for name in mine:
                     del self._writing[name]
 
-    def _owner(self, image: str, mine: Collection[str]) -> str | None:
-        """Another image in the output folder to which one of these names belongs."""
-        if not any(self._has(name) for name in mine):
-            return None
-        stem = os.path.splitext(image)[0]
-        for extension in _EXTENSIONS:
-            other = f"{stem}{extension}"
-            if other != image and self._has(other) and (other not in mine or self._is_image(other, stem)):
-                return other
-        for name in mine:
-            other = os.path.splitext(name)[0]
-            if other != stem and self._has(name) and self._has(f"{other}{self._last}"):
-                return name
-        return self._maker(image) if image in mine and not self._has(f"{stem}{self._last}") else None
+    def _other(self, image: str, names: Collection[str]) -> str | None:
+        """Another image whose files would be replaced."""
+        sources = {name: source_of(self._folder / name) for name in names if self._has(name)}
+        owners = {source for source in sources.values() if source}
+        again = self._has(image)
+        if image in names and not again:  # else what has no note was made of this image by an earlier version
+            owners |= {name for name, source in sources.items() if source == ""}
+        if sources and not again and image not in owners:
+            # JSON and CSV do not say whose they are, but that image lies beside them.
+            stem = os.path.splitext(image)[0]
+            beside = {f"{stem}{extension}" for extension in _EXTENSIONS} - set(names)
+            owners |= {name for name in beside if self._has(name) and source_of(self._folder / name) == ""}
+        return next((owner for owner in sorted(owners) if not self._same(owner, image)), None)
 
-    def _is_image(self, name: str, stem: str) -> bool:
-        """Whether a file that is called like a result is an image: then this result had to take another name."""
-        return any(
-            name == f"{stem}{suffix}" and self._has(f"{stem}-{part}{suffix}") for part, suffix in self._suffixes.items()
-        )
-
-    def _maker(self, name: str) -> str | None:
-        """The image that a file is a result of."""
-        for part, suffix in self._suffixes.items():
-            for end in (suffix, f"-{part}{suffix}"):
-                stem = name.removesuffix(end)
-                if end.startswith("-") and stem != name and self._has(name) and self._has(f"{stem}{self._last}"):
-                    return next((f"{stem}{e}" for e in _EXTENSIONS if self._has(f"{stem}{e}")), f"{stem}{suffix}")
-        return None
+    def _same(self, one: str, other: str) -> bool:
+        """Whether two names are those of one image, as they can be on file systems that ignore the case of letters."""
+        with contextlib.suppress(OSError):
+            return one == other or (self._folder / one).samefile(self._folder / other)
+        return False
 
     def _has(self, name: str) -> bool:
         return os.path.lexists(self._folder / name)

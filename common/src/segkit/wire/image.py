@@ -18,11 +18,11 @@ from segkit.errors import BadImage, ImageTooLarge, OutOfMemory
 from segkit.types import Bytes
 
 # What Pillow's readers let through on broken files, depending on where they break.
-_READER_ERRORS = (
+READER_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError, AttributeError,
     struct.error, zlib.error,
 )  # fmt: skip
-_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _ORIENTATION, _BITS, _PHOTOMETRIC = 0x0112, 258, 262
 _WHITE_IS_ZERO = 0
 # Back from upright to how the pixels are stored. Pillow itself turns TIFF files upright, and only those.
@@ -59,7 +59,7 @@ def decode_image(data: bytes | bytearray, config: InputConfig) -> tuple[Bytes, d
     if not data:
         raise BadImage("image: empty (0 bytes); expected an image file")
     try:
-        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
             _check_pixels(image.size, config)
             fmt = "JPEG" if image.format == "MPO" else image.format  # as Pillow calls JPEG files of several pictures
             orientation = _orientation(image)
@@ -67,8 +67,8 @@ def decode_image(data: bytes | bytearray, config: InputConfig) -> tuple[Bytes, d
     except MemoryError:
         raise OutOfMemory("image: does not fit into memory; make it smaller or lower --max_pixels") from None
     except UnidentifiedImageError:
-        raise BadImage(f"image: not of a known format; expected {', '.join(_FORMATS)}") from None
-    except _READER_ERRORS as error:
+        raise BadImage(f"image: not of a known format; expected {', '.join(FORMATS)}") from None
+    except READER_ERRORS as error:
         raise BadImage(f"image: cannot be read: {error}; expected a complete image file") from None
     turned = "none" if orientation not in _AS_STORED else "applied" if config.exif == "apply" else "ignored"
     return pixels, {"width": pixels.shape[1], "height": pixels.shape[0], "format": fmt, "exif": turned}
@@ -93,7 +93,7 @@ def decode_mask(data: bytes) -> Bytes:
             if image.mode not in ("P", "L"):
                 raise BadImage(f"mask: PNG of mode {image.mode}; expected palette indices")
             return np.array(image)
-    except _READER_ERRORS as error:
+    except READER_ERRORS as error:
         raise BadImage(f"mask: cannot be read: {error}; expected a complete PNG file") from None
 
 
@@ -135,7 +135,7 @@ def _orientation(image: Image.Image) -> Any:
         image.load()
     try:
         return image.getexif().get(_ORIENTATION, 1)
-    except _READER_ERRORS:
+    except READER_ERRORS:
         return 1
 
 
