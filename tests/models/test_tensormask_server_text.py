@@ -79,12 +79,34 @@ def test_other_members_and_any_spacing_are_read_the_fast_way(start, end, indent)
 
 
 @pytest.mark.parametrize(
+    "member",
+    [
+        {"name": "cup (1).jpg"}, {"name": 'Müller, "x" ]}.jpg'}, {"tags": ["a", "b"]}, {"meta": {"station": [4, {}]}},
+        {"exposure-time": 1e-07}, {'x"img_datb': 'img_data"'},
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_large_images_may_have_any_other_members(member, ascii_only):
+    pixels = image(300, 600)  # more values than a JSON reader is given
+    for content in ({**member, "img_data": as_lists(pixels)}, {"img_data": as_lists(pixels), **member}):
+        text = json.dumps(content, ensure_ascii=ascii_only).encode()
+        np.testing.assert_array_equal(read_image(text, InputConfig()), pixels)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '{"img_data": [[[1]],[[2]],[[3]]], "img_data": 5}', '{"img_data": 5, "img_data": [[[1]],[[2]],[[3]]]}',
         '{"a": 1 "img_data": [[[1]],[[2]],[[3]]]}', '{"a": 01, "img_data": [[[1]],[[2]],[[3]]]}',
         '{"a": {"img_data": [[[1]],[[2]],[[3]]]}}', '{"a": "b\tc", "img_data": [[[1]],[[2]],[[3]]]}',
         '{"img_data": [[[1]],[[2]],[[3]]], }', '{, "img_data": [[[1]],[[2]],[[3]]]}',
+        '{"a": "\\"img_data\\": [[[1]],[[2]],[[3]]]"}', '{"x\\"img_data": [[[1]],[[2]],[[3]]]}',
+        '{"img_data": [[[1]],[[2]],[[3]]], "img_data": [[[4]],[[5]],[[6]]]}',
+        '{"img_data": [[[1]],[[2]],[[3]]], "img\\u005fdata": 0}', '{"img_data": [[[1]],[[2]],[[3]]], 5]}',
+        '{"a": {"img_data": [[[1]],[[2]],[[3]]]}, "img_data": 0}', '[{"img_data": [[[1]],[[2]],[[3]]]}]',
+        '{"img_data": [[[1]],[[2]],[[3]]]', '{"img_data": [[[1]],[[2]],[[3]]], "a": [}',
+        '"img_data": [[[1]],[[2]],[[3]]]',
         '{"img_data": [[[1\n2]],[[2\n2]],[[3\n2]]]}', '{"img_data": [[[1\f]],[[2]],[[3]]]}',
     ],
 )  # fmt: skip

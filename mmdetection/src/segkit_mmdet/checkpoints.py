@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from numpy import dtypes
 from torch import Tensor, nn
 
-from segkit.checkpoints import load_content
-from segkit.errors import CheckpointError, UnsafeCheckpoint
+from segkit.checkpoints import READER_ERRORS, load_content, reader_error
+from segkit.errors import CheckpointError
 
 # What training, compiling or exponential averaging put in front of a parameter's name.
 _WRAPPERS = ("module.", "_orig_mod.")
-_FORBIDS_CODE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 @dataclass(frozen=True)
@@ -65,25 +64,34 @@ def guarded(what: str, *, unsafe: bool) -> Iterator[None]:
     """Keeps MMEngine from running code from the checkpoints that it loads; some models load one as they are built.
 
     Args:
-        what: what is refused if one wants to run code, for the message.
-        unsafe: whether it may.
+        what: what it loads, for the message.
+        unsafe: whether it may run code.
 
     Raises:
+        CheckpointError: one is broken.
         UnsafeCheckpoint: one can only be loaded by running code from it.
     """
-    before = os.environ.get(_FORBIDS_CODE)
-    # MMEngine runs what a checkpoint contains if it cannot be loaded otherwise; this forbids it.
-    os.environ[_FORBIDS_CODE] = "0" if unsafe else "1"
+    from mmengine.runner import checkpoint as mmengine
+
+    from segkit_mmdet.training_log import known_names
+
+    def load(file: Any, map_location: Any = None, **_: Any) -> Any:
+        try:
+            with torch.serialization.safe_globals(list(known_names())):
+                return torch.load(file, map_location=map_location, weights_only=not unsafe)
+        except READER_ERRORS as error:
+            raise reader_error(f"{what}: {file}" if isinstance(file, str) else what, error) from None
+
+    # MMEngine's own allows a file to call `getattr`, and runs what a file contains if it cannot be loaded otherwise.
+    before, mmengine._safe_torch_load = mmengine._safe_torch_load, load
     try:
-        yield
+        # What is downloaded is loaded in another place; this forbids it there, whatever is set outside.
+        with _environment(TORCH_FORCE_WEIGHTS_ONLY_LOAD="0" if unsafe else "1", TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="0"):
+            yield
     except pickle.UnpicklingError as error:
-        raise UnsafeCheckpoint(
-            f"{what} is refused{_offender(error)}; if you trust its origin, --unsafe_load loads it all the same"
-        ) from None
+        raise reader_error(what, error) from None
     finally:
-        os.environ.pop(_FORBIDS_CODE, None)
-        if before is not None:
-            os.environ[_FORBIDS_CODE] = before
+        mmengine._safe_torch_load = before
 
 
 def read_checkpoint(path: Path, *, unsafe: bool = False) -> Checkpoint:
@@ -130,14 +138,17 @@ def apply_weights(model: nn.Module, checkpoint: Checkpoint, path: Path) -> list[
     return [name for name in unexpected if not name.startswith("ema_")]
 
 
-def _offender(error: BaseException | None) -> str:
-    """What a refused checkpoint asks for. MMEngine tries twice, and only the first time allows what it needs itself."""
-    found = ""
-    while error is not None:
-        code = re.search(r"GLOBAL (\S+\.\w+)", str(error))
-        found = f", it loads {code[1]}" if code else found
-        error = error.__context__
-    return found
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _without_wrappers(state: dict[str, Any]) -> OrderedDict[str, Tensor]:

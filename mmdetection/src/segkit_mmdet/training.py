@@ -20,6 +20,7 @@ from segkit_mmdet.configs import find_config, merge_options, read_config
 from segkit_mmdet.operators import MISSING, missing_operator
 from segkit_mmdet.train_config import TrainConfig
 from segkit_mmdet.training_data import check_classes, name_classes
+from segkit_mmdet.training_log import Harmless
 
 
 def train(flags: TrainConfig) -> None:
@@ -36,8 +37,9 @@ def train(flags: TrainConfig) -> None:
     try:
         with guarded(f"{flags.config}: a checkpoint that the model loads", unsafe=flags.unsafe_load):
             runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
-        start = f"{config.get('load_from') or config.work_dir}: the checkpoint to start from"
-        with guarded(start, unsafe=flags.unsafe_load):
+        if not flags.unsafe_load:
+            runner.register_hook(Harmless())
+        with guarded("the checkpoint to start from", unsafe=flags.unsafe_load):
             runner.train()
     except RuntimeError as error:
         missing = MISSING.search(str(error))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,23 @@ def check_classes(config: Config) -> None:
     """
     problems: list[str] = []
     trained: tuple[str, ...] | None = None
+    order: list[str] = []  # of the categories that the first annotations have
     for loader, dataset in _datasets(config):
         names = _names(dataset)
         if names is None or loader == "test_dataloader":
             continue
         if loader == "train_dataloader":
             trained = trained or names
-        problems += _misfits(loader, dataset, names)
+        annotations = _annotations(dataset)
+        if annotations is None:
+            continue
+        try:
+            annotated = _categories(annotations, loader)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        order = order or [name for name in dict.fromkeys(annotated) if name in names]
+        problems += (f"{loader}: {problem}" for problem in _misfits(annotations, annotated, names, order))
     if trained is not None:
         problems += _miscounted(config, things(trained, config.model))
     if problems:
@@ -58,35 +69,50 @@ def _miscounted(config: Config, names: tuple[str, ...]) -> Iterator[str]:
         )
 
 
-def _misfits(loader: str, dataset: Any, names: tuple[str, ...]) -> Iterator[str]:
-    """What is wrong with the annotation file of a dataset in COCO's format.
+def _annotations(dataset: Any) -> Path | None:
+    """The annotation file of a dataset in COCO's format; None if it is something else, or not a file here."""
+    parts = [str(dataset.get(key) or "") for key in ("data_root", "ann_file")]
+    elsewhere = dataset.get("backend_args") or any("://" in part for part in parts)
+    return None if elsewhere or "Coco" not in str(dataset["type"]) else Path(*parts)
+
+
+def _categories(file: Path, loader: str) -> list[str]:
+    """The names of the categories in an annotation file, in its order."""
+    try:
+        return [str(category["name"]) for category in orjson.loads(file.read_bytes())["categories"]]
+    except OSError as error:
+        problem = f"{error.strerror}; set {loader}.dataset.data_root and .ann_file"
+    except (ValueError, KeyError, TypeError) as error:
+        problem = f"{type(error).__name__}: {error}; expected annotations in COCO's format"
+    raise ConfigError([f"{loader}: {file}: {problem}"])
+
+
+def _misfits(file: Path, annotated: list[str], names: tuple[str, ...], order: list[str]) -> Iterator[str]:
+    """What is wrong with the categories of an annotation file; `order` is that of the first file that is trained with.
 
     MMDetection drops classes without a category, and numbers the others in the file's order, not in that of the names.
     """
-    parts = [str(dataset.get(key) or "") for key in ("data_root", "ann_file")]
-    elsewhere = dataset.get("backend_args") or any("://" in part for part in parts)
-    if "Coco" not in str(dataset["type"]) or elsewhere:
-        return
-    file = Path(*parts)
-    try:
-        annotated = [category["name"] for category in orjson.loads(file.read_bytes())["categories"]]
-    except OSError as error:
-        yield f"{loader}: {file}: {error.strerror}; set {loader}.dataset.data_root and .ann_file"
-        return
-    except (ValueError, KeyError, TypeError) as error:
-        yield f"{loader}: {file}: {type(error).__name__}: {error}; expected annotations in COCO's format"
-        return
     absent = [name for name in names if name not in annotated]
+    blank = [name for name in annotated if name not in names and name.strip() in absent]
+    twice = [name for name in names if annotated.count(name) > 1]
     ordered = [name for name in annotated if name in names]
-    if absent:
+    expected = order if set(order) == set(names) else ordered
+    if blank:
+        yield f"{file} has categories that begin or end with a blank: {_quoted(blank)}; take the blanks away there"
+    elif absent:
         yield (
-            f"{loader}: {file} has no category {_listed(absent)}; its categories are {_listed(annotated)}; "
-            f"set {VARIABLE}, for example to {_quoted(annotated)}"
+            f"{file} has no category {_listed(absent)}; its categories are {_listed(annotated)}; "
+            f"set {VARIABLE}, for example to {_quoted(dict.fromkeys(annotated))}"
         )
-    elif ordered != list(names):
+    elif twice:
+        yield f"{file} has more than one category {_listed(twice)}; give each name to one category there"
+    elif not ordered == list(names) == expected:
+        remedy = f"set {VARIABLE} to {_quoted(expected)}"
+        if ordered != expected:
+            remedy = f"sort them there: {_listed(expected, len(expected))}"
         yield (
-            f"{loader}: the classes are {_listed(names)}, but {file} has its categories in another order, by which "
-            f"objects would get each other's names; set {VARIABLE} to {_quoted(ordered)}"
+            f"the classes are {_listed(names)}, but {file} has its categories in another order, by which objects would "
+            f"get each other's names; {remedy}"
         )
 
 
@@ -127,9 +153,10 @@ def _inside(dataset: Any) -> Iterator[Any]:
         yield from (found for one in inner for found in _inside(one)) if inner else (dataset,)
 
 
-def _quoted(names: list[str]) -> str:
+def _quoted(names: Iterable[str]) -> str:
     """Names as they are given to a shell."""
-    return '"' + ",".join(f"'{name}'" for name in names) + '"'
+    listed = ",".join("'" + name.replace("'", "''") + "'" for name in names)
+    return '"' + re.sub(r'(["$`\\])', r"\\\1", listed) + '"'
 
 
 def _listed(names: Any, most: int = 8) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import logging
 import math
 import warnings
 from collections.abc import Collection, Sequence
@@ -15,11 +16,19 @@ import yaml
 from tensormask.config_values import MISSING, lookup, shown
 from tensormask.errors import ConfigError
 
+log = logging.getLogger(__name__)
+
 NEWEST_VERSION = 2
 _LARGEST_FILE = 1024 * 1024
 _DEEPEST = 20
 # Keys that had another name in files without VERSION, or with VERSION 1.
 _RENAMED = {("MODEL", "WEIGHT"): "WEIGHTS", ("TEST", "DETECTIONS_PER_IMG"): "DETECTIONS_PER_IMAGE"}
+# Keys of detectron2 that are usual on its command line and change nothing here, and what does.
+_WITHOUT_EFFECT = {
+    "MODEL.DEVICE": "give --device", "TEST.EVAL_PERIOD": "nothing is evaluated while it trains",
+    "DATASETS.TEST": "nothing is evaluated while it trains", "VIS_PERIOD": "no pictures are written",
+    "CUDNN_BENCHMARK": "cuDNN is left as it is",
+}  # fmt: skip
 
 
 def read(path: Path, overrides: Sequence[str] = (), known: Collection[str] = ()) -> dict[str, Any]:
@@ -31,7 +40,7 @@ def read(path: Path, overrides: Sequence[str] = (), known: Collection[str] = ())
     Args:
         path: the file.
         overrides: KEY VALUE KEY VALUE ..., keys with dots, merged over the file.
-        known: keys that overrides may have, besides those in the file.
+        known: keys that overrides may have, besides those in the file and those that have no effect, which is said.
 
     Raises:
         ConfigError: missing, not YAML, with tags that would make Python objects, or with bases without end; or an
@@ -47,7 +56,11 @@ def read(path: Path, overrides: Sequence[str] = (), known: Collection[str] = ())
             found[new] = found.pop(old)
     if len(overrides) % 2:
         raise ConfigError(str(path), [f"{overrides[-1]} has no value; expected KEY VALUE KEY VALUE ..."])
-    unknown = [key for key in overrides[::2] if key not in known and lookup(values, key, MISSING) is MISSING]
+    for key in overrides[::2]:
+        if key in _WITHOUT_EFFECT:
+            log.warning("%s has no effect here: %s", key, _WITHOUT_EFFECT[key])
+    meant = {*known, *_WITHOUT_EFFECT}
+    unknown = [key for key in overrides[::2] if key not in meant and lookup(values, key, MISSING) is MISSING]
     if unknown:
         raise ConfigError(str(path), [_unknown(key, known) for key in unknown])
     for key, text in zip(overrides[::2], overrides[1::2], strict=True):
@@ -94,8 +107,10 @@ def _quoted(value: Any) -> Any:
 
 
 def _unknown(key: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(key, known, 1)
-    return f"{key} is not a key of this config" + (f"; did you mean {near[0]}?" if near else "")
+    section, _, name = key.rpartition(".")
+    names = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == section]
+    near = difflib.get_close_matches(name, names, 1)
+    return f"{key} is not a key of this config" + (f"; did you mean {key.removesuffix(name)}{near[0]}?" if near else "")
 
 
 def _read(path: Path, depth: int) -> dict[str, Any]:

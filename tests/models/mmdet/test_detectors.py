@@ -114,7 +114,7 @@ def distilled(mmdet, tmp_path):
 
 def test_a_teacher_that_runs_code_is_refused(distilled, tmp_path):
     with pytest.raises(
-        UnsafeCheckpoint, match=r"config\.py: a checkpoint that it names is refused, it loads posix\.mkdir"
+        UnsafeCheckpoint, match=r"config\.py: a checkpoint that it names: .*teacher\.pth: refused: loads posix\.mkdir"
     ):
         load(*distilled)
     assert not Evil.target.exists()

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import sys
 import warnings
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,29 @@ def test_a_checkpoint_that_runs_code_is_refused(trained, mmdet, tmp_path):
     torch.save({**torch.load(trained.checkpoint, weights_only=False), "evil": Evil()}, path)
     code, said = trains(trained.folder, "my_config.py", "--work-dir", str(tmp_path / "w"), "--resume", str(path))
     assert code == 5, said
-    assert f"{path}: the checkpoint to start from is refused, it loads posix.mkdir" in said
+    assert f"the checkpoint to start from: {path}: refused: loads posix.mkdir" in said
     assert not Evil.target.exists()
+
+
+def test_the_config_in_a_checkpoint_is_not_run(trained, mmdet, tmp_path):
+    """MMEngine looks up in it on how many GPUs the training began. Nothing of the file can keep it from being taken."""
+    content = torch.load(trained.checkpoint, weights_only=False)
+    meta = OrderedDict(content["meta"], config=f"open({str(tmp_path / 'ran')!r}, 'w')")
+    meta.pop = set
+    torch.save({**content, "meta": meta}, tmp_path / "c.pth")
+    resume = ("--work-dir", str(tmp_path / "w"), "--resume", str(tmp_path / "c.pth"))
+    code, said = trains(trained.folder, "my_config.py", *resume, *SHORT)
+    assert code == 0, said
+    assert "resumed epoch: 0, iter: 120" in said
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_broken_checkpoint_to_resume_from(trained, mmdet, tmp_path):
+    path = tmp_path / "half.pth"
+    path.write_bytes(trained.checkpoint.read_bytes()[:100_000])
+    code, said = trains(trained.folder, "my_config.py", "--work-dir", str(tmp_path / "w"), "--resume", str(path))
+    assert code == 5, said
+    assert f"the checkpoint to start from: {path}: not weights or broken" in said
 
 
 def test_a_teacher_that_runs_code_is_refused(trained, mmdet, tmp_path):
@@ -78,7 +100,7 @@ def test_a_teacher_that_runs_code_is_refused(trained, mmdet, tmp_path):
     config.dump(tmp_path / "config.py")
     code, said = trains(trained.folder, str(tmp_path / "config.py"), "--work-dir", str(tmp_path / "w"))
     assert code == 5, said
-    assert "config.py: a checkpoint that the model loads is refused, it loads posix.mkdir" in said
+    assert f"config.py: a checkpoint that the model loads: {path}: refused: loads posix.mkdir" in said
     assert not Evil.target.exists()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,12 +65,53 @@ def test_classes_in_another_order_are_an_error_with_the_remedy(prepared):
         prepared("box,disc")
 
 
-def test_annotations_to_validate_with_in_another_order(prepared, tmp_path):
-    file = tmp_path / "data" / "val.json"
+def with_categories(file, names):
+    """Gives an annotation file these categories."""
     content = json.loads(file.read_text())
-    file.write_text(json.dumps({**content, "categories": content["categories"][::-1]}))
-    with pytest.raises(ConfigError, match=r"^val_dataloader: the classes are disc, box, but data/val\.json"):
+    file.write_text(json.dumps({**content, "categories": [{"id": i, "name": name} for i, name in enumerate(names)]}))
+
+
+@pytest.mark.parametrize("classes", ["disc,box", "box,disc"])
+def test_annotations_to_validate_with_in_another_order(prepared, tmp_path, classes):
+    """Other names would not help, so it says what would, whatever the names are."""
+    with_categories(tmp_path / "data" / "val.json", ["box", "disc"])
+    with pytest.raises(ConfigError) as caught:
+        prepared(classes)
+    *trained, validated = caught.value.problems
+    named = classes.replace(",", ", ")
+    assert validated.startswith(f"val_dataloader: the classes are {named}, but data/val.json has its categories in")
+    assert validated.endswith("; sort them there: disc, box")
+    assert [problem.rpartition("; ")[2] for problem in trained] == (
+        [] if classes == "disc,box" else ["set MMDET_CLASSES to \"'disc','box'\""]
+    )
+    with_categories(tmp_path / "data" / "val.json", ["disc", "box"])
+    assert prepared("disc,box")
+
+
+def test_a_category_that_is_there_twice(prepared, tmp_path):
+    with_categories(tmp_path / "data" / "train.json", ["disc", "disc", "box"])
+    with pytest.raises(ConfigError, match=r"^train_dataloader: data/train\.json has more than one category disc; .*\Z"):
         prepared()
+    with pytest.raises(ConfigError, match=r"train\.json has no category cat; .*to \"'disc','box'\"\n"):
+        prepared("disc,cat")
+
+
+def test_categories_with_blanks(prepared, tmp_path):
+    """MMDET_CLASSES cannot name them."""
+    with_categories(tmp_path / "data" / "train.json", ["disc ", "box"])
+    with pytest.raises(ConfigError, match=r"train\.json has categories that begin or end with a blank: \"'disc '\";"):
+        prepared()
+
+
+@pytest.mark.parametrize("name", ["O'Brien, cup", "'", 'say "x"', "$HOME `a`", "a\\b"])
+def test_names_of_all_kinds_can_be_set_as_it_says(prepared, tmp_path, name):
+    for file in ("train.json", "val.json"):
+        with_categories(tmp_path / "data" / file, [name, "box"])
+    with pytest.raises(ConfigError) as caught:
+        prepared()
+    told = caught.value.problems[0].rpartition("for example to ")[2]
+    classes = subprocess.run(["sh", "-c", f"printf %s {told}"], capture_output=True, text=True, check=True).stdout
+    assert tuple(prepared(classes).train_dataloader.dataset.metainfo.classes) == (name, "box")
 
 
 def test_labels_are_numbered_in_the_order_of_the_annotations(prepared):

@@ -86,8 +86,22 @@ def test_overrides(original):
         Config.from_file(original.config, ["SEED"])
     with pytest.raises(ConfigError, match=r"SOLVER\.BASE_LRATE is not a key of .* did you mean SOLVER\.BASE_LR\?"):
         Config.from_file(original.config, ["SOLVER.BASE_LRATE", "0.5", "SEED", "1"])
+    for key in ("MODEL.DEVICES", "TEST.WEIGHTS"):  # near a key of another section, or of another meaning
+        with pytest.raises(ConfigError, match=rf"{key} is not a key of this config$"):
+            Config.from_file(original.config, [key, "x"])
     dump = original.folder / "config_dump_6x.yaml"  # has keys that do not matter here
     assert Config.from_file(dump, ["TEST.EVAL_PERIOD", "5", "MODEL.FPN.NORM", ""]) == Config.from_file(dump)
+
+
+def test_overrides_without_effect(original, caplog):
+    """Usual on detectron2's command line."""
+    assert Config.from_file(original.config, ["MODEL.DEVICE", "cpu", "TEST.EVAL_PERIOD", "5"]) == Config.from_file(
+        original.config
+    )
+    assert caplog.messages == [
+        "MODEL.DEVICE has no effect here: give --device",
+        "TEST.EVAL_PERIOD has no effect here: nothing is evaluated while it trains",
+    ]
 
 
 @pytest.mark.parametrize(

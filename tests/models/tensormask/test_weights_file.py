@@ -76,3 +76,22 @@ def test_a_download_that_fails_leaves_nothing(server, tmp_path, end):
 def test_files_and_nothing(tmp_path):
     assert weights_file("") is None
     assert weights_file(str(tmp_path / "R-50.pkl")) == tmp_path / "R-50.pkl"
+
+
+@pytest.mark.parametrize("name", ["detectron2://", "https://dl.fbaipublicfiles.com/detectron2/"])
+def test_what_earlier_versions_downloaded_is_found(tmp_path, monkeypatch, name):
+    """They kept it by its path alone; there is no network here."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    kept = tmp_path / "tensormask" / "detectron2" / "ImageNetPretrained" / "R-50.pkl"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    (tmp_path / "R-50.pkl").touch()
+    assert weights_file(f"{name}ImageNetPretrained/R-50.pkl") == kept
+    for other in (f"{name}../../R-50.pkl", "https://example.org/detectron2/ImageNetPretrained/R-50.pkl"):
+        with pytest.raises(CheckpointError, match="cannot be downloaded: no network"):
+            weights_file(other)
+
+
+def no_network(*_args, **_kwargs):
+    raise OSError("no network")

@@ -29,9 +29,11 @@ def weights_file(name: str) -> Path | None:
     url = _ZOO + name.removeprefix("detectron2://") if name.startswith("detectron2://") else name
     if not url.startswith(("http://", "https://")):
         return Path(name)
-    path = _place(url)
+    path, before = _place(url), _place_before(url)
     if path.exists():
         return path
+    if before is not None and before.is_file():
+        return before
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,5 +60,14 @@ def _place(url: str) -> Path:
         name, digest = "", ""
     if name in ("", ".", "..") or "\0" in name or len(name.encode()) > _LONGEST_NAME:
         raise CheckpointError(f"{url[:300]}: does not end in the name of a file; expected https://.../model.pkl")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tensormask"
-    return cache / digest[:16] / name
+    return _cache() / digest[:16] / name
+
+
+def _place_before(url: str) -> Path | None:
+    """Where earlier versions kept what is detectron2's own, by its path alone."""
+    parts = [part for part in urlsplit(url).path.split("/") if part]
+    return _cache().joinpath(*parts) if url.startswith(_ZOO) and ".." not in parts else None
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tensormask"
