@@ -11,5 +11,5 @@ built = ",".join(torch._C._cuda_getArchFlags().split())
 if (torch.version.cuda, built) != (cuda, archs):
     sys.exit(
         f"torch {torch.__version__} is built for CUDA {torch.version.cuda}, {built}; expected CUDA {cuda}, {archs}. "
-        f"If this torch is meant: make ... CUDA={torch.version.cuda} TORCH_ARCHS={built}"
+        f"If this torch is meant: make ... TORCH_CUDA={torch.version.cuda} TORCH_ARCHS={built}"
     )

@@ -89,7 +89,7 @@ def test_headers_that_compiled_networks_need_stay(tmp_path):
         ('"13.0", "sm_75 sm_90"', ""),
         (
             '"12.6", "sm_75 sm_90"',
-            "CUDA 12.6, sm_75,sm_90; expected CUDA 13.0, sm_75,sm_90. If .* CUDA=12.6 TORCH_ARCHS=",
+            "CUDA 12.6, sm_75,sm_90; expected CUDA 13.0, sm_75,sm_90. If .* TORCH_CUDA=12.6 TORCH_ARCHS=",
         ),
         ('"13.0", "sm_75"', "CUDA 13.0, sm_75; expected CUDA 13.0, sm_75,sm_90. If .* TORCH_ARCHS=sm_75$"),
         ("None, None", "built without CUDA; expected CUDA 13.0"),
@@ -112,16 +112,18 @@ __version__ = "2.11.0"
 
 @pytest.mark.parametrize("model", MODELS)
 def test_tag_labels_and_the_check_of_torch_agree(model):
-    (build,) = make(f"build/{model}-cuda", "CUDA=12.6", "TORCH_ARCHS=sm_80")
+    (build,) = make(f"build/{model}-cuda", "TORCH_CUDA=12.6", "TORCH_ARCHS=sm_80")
     for words in (
-        "--build-arg CUDA=12.6", "--label segkit.cuda=12.6", "_cuda12.6 ",
+        "--build-arg TORCH_CUDA=12.6", "--label segkit.cuda=12.6", "_cuda12.6 ",
         "--build-arg TORCH_ARCHS=sm_80", "--label segkit.cuda-archs=sm_80",
     ):  # fmt: skip
         assert words in build
-    assert make(f"tag/{model}-cuda", "CUDA=12.6")[0].endswith("_cuda12.6")
+    assert make(f"tag/{model}-cuda", "TORCH_CUDA=12.6")[0].endswith("_cuda12.6")
+    somewhere = make(f"tag/{model}-cuda", "CUDA=/usr/local/cuda")[0]  # as many machines have it in their environment
+    assert somewhere == make(f"tag/{model}-cuda")[0]
     assert "CUDA" not in make(f"build/{model}-cpu")[0]
     code = stages(model)["code"]
-    assert re.search(r"^ARG CUDA=\nARG TORCH_ARCHS=\nRUN sh /build/code.sh ", code, flags=re.MULTILINE)
+    assert re.search(r"^ARG TORCH_CUDA=\nARG TORCH_ARCHS=\nRUN sh /build/code.sh ", code, flags=re.MULTILINE)
     assert " docker/steps/gpus.py " in code
 
 
