@@ -51,6 +51,18 @@ def test_one_of_many_gets_the_pair(tmp_path):
         assert taken[0].prompt.read_text() == f"{index}.points"
 
 
+@pytest.mark.parametrize("other", [".prompt", None])
+def test_workers_of_other_models_leave_a_claim_alone(tmp_path, other):
+    fill(tmp_path, "a.png", "a.points")
+    die(tmp_path)
+    for _ in range(2):
+        claims = Claims(tmp_path, other)
+        assert list(claims.inherit()) == []
+        claims.close()
+    ((claim, _),) = Claims(tmp_path, ".points").inherit()
+    assert (claim.image.read_text(), claim.prompt.read_text()) == ("a.png", "a.points")
+
+
 def test_nothing_is_left_behind(tmp_path):
     fill(tmp_path, "a.png", "a.points")
     claims = Claims(tmp_path, ".points")
@@ -131,9 +143,7 @@ def test_what_systems_put_into_a_claim_is_no_part_of_it(tmp_path):
     assert (claim.stem, claim.image.read_text(), claim.prompt.read_text()) == ("a", "a.png", "a.points")
     assert claims.put_back(claim)
     claims.close()
-    assert listing(tmp_path) == [".claims", "a.png", "a.points"]
-    assert list(Claims(tmp_path, ".points").inherit()) == []
-    assert listing(tmp_path / ".claims") == []
+    assert listing(tmp_path) == ["a.png", "a.points"]
 
 
 def broken_close(monkeypatch, *descriptors):

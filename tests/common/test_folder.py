@@ -79,6 +79,14 @@ def test_the_error_of_an_earlier_try_is_taken_away(folders):
     assert folders.names(folders.failed) == set()
 
 
+def test_an_error_stays_as_long_as_what_it_is_about(folders):
+    folders.add("a.png", b"")
+    folders.run("--incomplete_wait", "0")
+    folders.add("a.jpg", encoded(fmt="JPEG"))
+    assert folders.run()[0] == 0
+    assert folders.names(folders.failed) == {"a.png", "a.points", "a.error.json"}
+
+
 def test_inputs_are_deleted_on_request_but_never_when_they_failed(folders):
     folders.add("good.jpg", encoded(fmt="JPEG"))
     folders.add("bad.jpg", b"")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -59,7 +60,7 @@ def test_what_is_asked_later_is_not_ready_before():
         wait_for("")
 
 
-def test_a_worker_that_hangs_is_found(folder):
+def test_a_server_that_says_nothing_does_not_keep_a_worker_from_living(monkeypatch):
     goes_on, probes = threading.Event(), []
 
     def probe():
@@ -67,11 +68,34 @@ def test_a_worker_that_hangs_is_found(folder):
         assert len(probes) == 1 or goes_on.wait(20)
 
     with heartbeat.Heartbeat("worker", probe):
-        wait_until(lambda: len(probes) == 2)
-        os.utime(folder / f"worker-{os.getpid()}.json", (1, 1))
-        for live in (False, True):
-            assert "no sign of life" in heartbeat.check("worker", live=live)
+        wait_for("")
+        monkeypatch.setattr(heartbeat, "_STALE", 0.5)
+        wait_for("does not answer")
+        assert heartbeat.check("worker", live=True) == ""
         goes_on.set()
+        wait_for("")
+
+
+def test_the_end_does_not_wait_for_the_server():
+    goes_on = threading.Event()
+    with heartbeat.Heartbeat("worker", lambda: goes_on.wait(60)):
+        wait_for("not ready yet")
+    assert heartbeat.check("worker") == "no worker is running"
+    goes_on.set()
+
+
+def test_a_worker_that_hangs_is_found(folders, tmp_path, monkeypatch):
+    """As a whole, with all its threads."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(heartbeat, "folder", lambda: tmp_path / f"segkit-{os.getuid()}")
+    with folders.start("--continuous", "--quiet") as worker:
+        wait_until(lambda: list(heartbeat.folder().glob("*.json")))
+        worker.send_signal(signal.SIGSTOP)
+        (beat,) = heartbeat.folder().glob("*.json")
+        os.utime(beat, (1, 1))
+        for live in (False, True):
+            assert f"{beat.stem}: no sign of life" in heartbeat.check("bright_predict_poll", live=live)
+        worker.kill()
 
 
 def test_the_process_number_of_a_dead_worker_is_in_use_again(folder, tmp_path):

@@ -105,6 +105,17 @@ def test_the_url_says_how_long_to_wait():
         assert client.connection_pool.make_connection().socket_timeout == 99
 
 
+def test_once_it_is_to_stop_all_give_up_together(away, monkeypatch):
+    monkeypatch.setattr(redis_server, "_LAST_TRIES_SECONDS", 0.05)
+    away._stop.set()
+    with pytest.raises(GaveUp, match="slow line"):
+        away.insist(Command(*[exceptions.TimeoutError("slow line")] * 100))
+    unasked = Command()
+    with pytest.raises(GaveUp, match="slow line"):
+        away.insist(unasked)
+    assert unasked.sent == []
+
+
 def test_once_it_is_to_stop_a_large_message_is_not_sent_again(away, monkeypatch):
     monkeypatch.setattr(redis_server, "_LAST_TRIES_SECONDS", 0.05)
     away._stop.set()

@@ -51,7 +51,7 @@ def test_workers_empty_a_full_server(server, client):
 
 def test_a_full_server_keeps_what_ends_every_worker(server, client):
     client.xgroup_create("requests", "segkit", "0", mkstream=True)
-    client.xadd("requests", {"data": message(id="deadly")})
+    client.xadd("requests", {"data": message(id="deadly"), **{f"field{number}": b"x" for number in range(5000)}})
     ((_, [(entry, _)]),) = client.xreadgroup("segkit", "dead", {"requests": ">"})
     client.xclaim("requests", "segkit", "dead", 0, [entry], idle=2**31 - 1, retrycount=3)
     full_server(client)

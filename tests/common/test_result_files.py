@@ -80,6 +80,19 @@ def test_files_of_another_image_are_not_replaced(output, first, second):
         pass  # others go on
 
 
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize(("first", "second"), [("a.png", "a.jpg"), ("a-overlay.png", "a.jpg")])
+def test_an_image_that_was_kept_is_not_replaced_although_others_are_deleted(output, first, second, noted):
+    output.put(first)
+    if not noted:
+        for name in output.names(first, ["mask", "overlay"]):
+            (output.folder / name).write_bytes(encoded())
+    before = output.content()
+    with pytest.raises(BadImage, match="would be replaced"):
+        output.put(second, moved=False)
+    assert output.content() == before
+
+
 def test_names_are_kept_while_they_are_written(output):
     with (
         output.files.reserved("a.png", [*output.names("a.png"), "a.png"]),

@@ -82,6 +82,7 @@ def test_other_members_and_any_spacing_are_read_the_fast_way(start, end, indent)
     "member",
     [
         {"name": "cup (1).jpg"}, {"name": 'Müller, "x" ]}.jpg'}, {"tags": ["a", "b"]}, {"meta": {"station": [4, {}]}},
+        {"meta": {"img_data": "cam1"}},
         {"exposure-time": 1e-07}, {'x"img_datb': 'img_data"'},
     ],
     ids=str,

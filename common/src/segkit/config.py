@@ -132,7 +132,7 @@ class RedisServerConfig:
     def password(self) -> str | None:
         """--redis_password, else what the environment variable named by --redis_password_env holds."""
         if self.redis_password is None and self.redis_password_env is not None:
-            return os.environ.get(self.redis_password_env)
+            return os.environ.get(self.redis_password_env) or None  # empty where the server wants none
         return self.redis_password
 
     @property
@@ -147,9 +147,9 @@ class RedisServerConfig:
             yield f"--redis_host: {self.redis_host!a} is no name of a host"
         if not 0 < self.redis_port < 65536:
             yield f"--redis_port: {self.redis_port} is no port; expected 1 to 65535"
-        if self.redis_password_env is not None and not self.password:
+        if self.redis_password_env is not None and self.redis_password_env not in os.environ:
             name = self.redis_password_env
-            yield f"--redis_password_env: the environment variable {name} is not set or empty; put the password into it"
+            yield f"--redis_password_env: the environment variable {name} is not set; put the password into it"
         problem = "" if self.redis_url is None else redis_syntax.url_problem(self.redis_url)
         if problem:
             yield f"--redis_url: {problem}"

@@ -22,10 +22,13 @@ from segkit.errors import TransportError
 
 _INTERVAL = 3.0
 _STALE = 15.0
+_NOT_READY = "is not ready yet"
 
 
 class Heartbeat:
     """Says every three seconds that this process lives, and whether what it depends on answers.
+
+    That is asked in a thread of its own, as it can take long while a server or the names of servers are away.
 
     Args:
         name: of the command.
@@ -38,32 +41,50 @@ class Heartbeat:
     def __init__(self, name: str, probe: Callable[[], None] | None = None) -> None:
         self._path = folder() / f"{name}-{os.getpid()}.json"
         self.probe = probe or _not_ready
+        self._problem = _NOT_READY
+        self._asked_since: float | None = None
         self._file: IO[str] | None = None
-        self._closed = threading.Event()
+        self._closed, self._news = threading.Event(), threading.Event()
+        self._asking = threading.Thread(target=self._ask, name="probe", daemon=True)
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
+        self._asking.start()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Does not wait for what is being asked."""
         self._closed.set()
+        self._news.set()
         self._thread.join()
         if self._file is not None:
             self._path.unlink(missing_ok=True)
             self._file.close()
 
-    def _beat(self) -> None:
+    def _ask(self) -> None:
         while True:
+            self._asked_since = time.monotonic()
             problem = ""
             try:
                 self.probe()
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the server, it does not answer
                 problem = str(error) or type(error).__name__
-            with contextlib.suppress(OSError):  # without a writable temporary folder there is no health check
-                self._write(json.dumps({"problem": problem}))
+            self._problem, self._asked_since = problem, None
+            self._news.set()
             if self._closed.wait(_INTERVAL):
                 return
+
+    def _beat(self) -> None:
+        while True:
+            self._news.wait(_INTERVAL)
+            self._news.clear()
+            if self._closed.is_set():
+                return
+            since = self._asked_since
+            waits = since is not None and time.monotonic() - since > _STALE
+            with contextlib.suppress(OSError):  # without a writable temporary folder there is no health check
+                self._write(json.dumps({"problem": "its server does not answer" if waits else self._problem}))
 
     def _write(self, text: str) -> None:
         """A new file takes the place of the one before; each is locked for as long as it has its name."""
@@ -83,7 +104,7 @@ class Heartbeat:
 
 
 def _not_ready() -> None:
-    raise TransportError("is not ready yet")
+    raise TransportError(_NOT_READY)
 
 
 def check(name: str, *, live: bool = False) -> str:

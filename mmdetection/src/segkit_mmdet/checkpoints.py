@@ -77,8 +77,7 @@ def guarded(what: str, *, unsafe: bool) -> Iterator[None]:
 
     def load(file: Any, map_location: Any = None, **_: Any) -> Any:
         try:
-            with torch.serialization.safe_globals(list(known_names())):
-                return torch.load(file, map_location=map_location, weights_only=not unsafe)
+            return torch.load(file, map_location=map_location, weights_only=not unsafe)
         except READER_ERRORS as error:
             raise reader_error(f"{what}: {file}" if isinstance(file, str) else what, error) from None
 
@@ -86,7 +85,10 @@ def guarded(what: str, *, unsafe: bool) -> Iterator[None]:
     before, mmengine._safe_torch_load = mmengine._safe_torch_load, load
     try:
         # What is downloaded is loaded in another place; this forbids it there, whatever is set outside.
-        with _environment(TORCH_FORCE_WEIGHTS_ONLY_LOAD="0" if unsafe else "1", TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="0"):
+        with (
+            _environment(TORCH_FORCE_WEIGHTS_ONLY_LOAD="0" if unsafe else "1", TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="0"),
+            torch.serialization.safe_globals(list(known_names())),
+        ):
             yield
     except pickle.UnpicklingError as error:
         raise reader_error(what, error) from None

@@ -39,7 +39,8 @@ def train(flags: TrainConfig) -> None:
             runner = RUNNERS.build(config) if "runner_type" in config else Runner.from_cfg(config)
         if not flags.unsafe_load:
             runner.register_hook(Harmless())
-        with guarded("the checkpoint to start from", unsafe=flags.unsafe_load):
+        url = f": {config.load_from}" if "://" in str(config.get("load_from")) else ""
+        with guarded(f"the checkpoint to start from{url}", unsafe=flags.unsafe_load):
             runner.train()
     except RuntimeError as error:
         missing = MISSING.search(str(error))

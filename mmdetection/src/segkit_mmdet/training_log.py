@@ -36,16 +36,17 @@ class Harmless(Hook):  # type: ignore[misc]  # mmengine has no types
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Any) -> None:
         """Keeps a best checkpoint that is in the work dir."""
-        if "meta" in checkpoint:
+        if isinstance(checkpoint.get("meta"), dict):
             checkpoint["meta"] = {key: value for key, value in _items(checkpoint["meta"]) if key != "config"}
-        if "message_hub" in checkpoint:
+        if isinstance(checkpoint.get("message_hub"), dict):
             log = dict(_items(checkpoint["message_hub"]))
-            own = Path(runner.work_dir).resolve()
-            log["runtime_info"] = {
-                key: value
-                for key, value in _items(log.get("runtime_info", {}))
-                if not str(key).startswith("best_ckpt") or Path(str(value)).resolve().parent == own
-            }
+            if isinstance(log.get("runtime_info"), dict):
+                own = Path(runner.work_dir).resolve()
+                log["runtime_info"] = {
+                    key: value
+                    for key, value in _items(log["runtime_info"])
+                    if not str(key).startswith("best_ckpt") or Path(str(value)).resolve().parent == own
+                }
             checkpoint["message_hub"] = log
 
 

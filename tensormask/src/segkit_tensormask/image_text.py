@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
+from itertools import islice
 from typing import Any
 
 import cv2
@@ -26,6 +27,7 @@ from segkit.wire import jsontext
 KEY = "img_data"
 
 _NAME = re.compile(rb'"img_data"[ \t\r\n]*:[ \t\r\n]*')
+_MOST_NAMES = 4  # that are looked at; members of members may have this name, too
 _CHUNK = 1 << 18  # bytes at a time; what is made of them stays in the processor's cache
 _SPACE = (ord(" ") - ord("0")) % 256
 _EXPECTED = "expected three channels (blue, green, red) of equally long rows of whole numbers from 0 to 255"
@@ -65,10 +67,12 @@ def write_image(image: Bytes) -> bytes:
 
 def _from_digits(text: bytes | bytearray) -> Bytes | None:
     """(3, height, width) uint8 in the order of the text; None if it is not plainly such an array."""
-    found = _find_array(text)
-    if found is None or not _is_image(text, *found):
+    names = islice(_NAME.finditer(text), _MOST_NAMES)
+    found = (_find_array(text, name.end()) for name in names)
+    place = next((place for place in found if place is not None and _is_image(text, *place)), None)
+    if place is None:
         return None
-    array = np.frombuffer(text, np.uint8)[slice(*found)]
+    array = np.frombuffer(text, np.uint8)[slice(*place)]
     numbers, marks = _split(array)
     if numbers is None and (dense := _without_blanks(array)) is not None:
         numbers, marks = _split(dense)
@@ -81,14 +85,11 @@ def _from_digits(text: bytes | bytearray) -> Bytes | None:
     return numbers.reshape(3, height, width)
 
 
-def _find_array(text: bytes | bytearray) -> tuple[int, int] | None:
+def _find_array(text: bytes | bytearray, start: int) -> tuple[int, int] | None:
     """Start and end of what may be the array: neither a quote nor a brace stands in it, and it ends in a bracket."""
-    name = _NAME.search(text)
-    if name is None:
-        return None
-    stops = [place for mark in (b'"', b"}") if (place := text.find(mark, name.end())) >= 0]
-    end = text.rfind(b"]", name.end(), min(stops, default=0)) + 1
-    return (name.end(), end) if end else None
+    stops = [place for mark in (b'"', b"}") if (place := text.find(mark, start)) >= 0]
+    end = text.rfind(b"]", start, min(stops, default=0)) + 1
+    return (start, end) if end else None
 
 
 def _is_image(text: bytes | bytearray, start: int, end: int) -> bool:

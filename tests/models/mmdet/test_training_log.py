@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import numpy as np
@@ -145,6 +148,30 @@ def test_what_is_set_outside_allows_nothing(loaded, monkeypatch):
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     assert loaded(5)["log"] == 5
     assert os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] == "1"
+
+
+def test_a_checkpoint_that_is_downloaded_is_read_like_a_file(loaded, tmp_path, monkeypatch):
+    from mmengine.logging import HistoryBuffer
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    loaded({"history": HistoryBuffer([1.0], [1])})
+    with ThreadingHTTPServer(("localhost", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever).start()
+        with guarded("start", unsafe=False):
+            found = CheckpointLoader.load_checkpoint(f"http://localhost:{server.server_port}/c.pth", "cpu")
+        server.shutdown()
+    assert found["log"]["history"].mean() == 1.0
+
+
+@pytest.mark.parametrize("nothing", [None, []])
+def test_a_checkpoint_without_a_log(mmdet, tmp_path, nothing):
+    from segkit_mmdet.training_log import Harmless
+
+    for checkpoint in ({"meta": nothing, "message_hub": nothing}, {"message_hub": {"runtime_info": nothing}}):
+        before = dict(checkpoint)
+        Harmless().after_load_checkpoint(SimpleNamespace(work_dir=tmp_path), checkpoint)
+        assert checkpoint == before
 
 
 def test_a_training_deletes_nothing_but_its_own(mmdet, tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ from segkit.transports.arrivals import IMAGE_SUFFIXES, Pair, stem_and_suffix
 from segkit.transports.name_lock import NameLock
 
 FOLDER = ".claims"
+_SYSTEM_FILES = {"thumbs.db", "desktop.ini"}  # which Windows puts into every folder; those of others are hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,15 @@ class Claim:
     lock: NameLock
 
     def release(self) -> None:
-        """Removes the claim's folder, which its files have left, with what systems hide in every folder, as .DS_Store.
+        """Removes the claim's folder, which its files have left, with what systems put into every folder.
 
-        If anything else is there, it stays for the next worker to clear away.
+        If anything else is there, it stays.
         """
         self.lock.release()
         with contextlib.suppress(OSError):
-            for path in self.folder.glob(".*"):
-                path.unlink()
+            for name in os.listdir(self.folder):
+                if _is_of_system(name):
+                    (self.folder / name).unlink()
             self.folder.rmdir()
 
 
@@ -144,10 +146,12 @@ class Claims:
             return
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            theirs = self._root / worker
+            theirs, all_known = self._root / worker, True
             for folder in sorted(path for path in theirs.glob("*") if path.is_dir()):
-                names = self._names_in(folder)
-                if not names:
+                names = _names_in(folder)
+                known = all(stem_and_suffix(name)[1] in IMAGE_SUFFIXES | {self._prompt_suffix} for name in names)
+                all_known = all_known and known
+                if not names or not known:  # with the prompt of another model, whose workers take it over
                     continue
                 self._settle_in()
                 name_lock = NameLock.take(self._root, _stem(names))
@@ -157,8 +161,9 @@ class Claims:
                 mine = self._new_folder()
                 folder.replace(mine)
                 yield self._found_in(mine, name_lock), worker
-            shutil.rmtree(theirs, ignore_errors=True)
-            lock_path.unlink(missing_ok=True)
+            if all_known:
+                shutil.rmtree(theirs, ignore_errors=True)
+                lock_path.unlink(missing_ok=True)
         except BlockingIOError:  # alive
             return
         finally:
@@ -166,7 +171,7 @@ class Claims:
 
     def _found_in(self, folder: Path, lock: NameLock) -> Claim:
         """The claim in an inherited folder; a prompt that its worker had not fetched yet is fetched."""
-        names = self._names_in(folder)
+        names = _names_in(folder)
         prompts = [name for name in names if stem_and_suffix(name)[1] == self._prompt_suffix]
         images = [name for name in names if name not in prompts]
         stem = _stem(names)
@@ -179,14 +184,6 @@ class Claims:
             self._keep_leading(folder / name)
         image, prompt = (folder / found[0] if found else None for found in (images, prompts))
         return Claim(folder, stem, image, prompt, lock)
-
-    def _names_in(self, folder: Path) -> list[str]:
-        """The images and prompts in a claim's folder; what systems put into every folder, as .DS_Store, is neither."""
-        return [
-            name
-            for name in os.listdir(folder)
-            if not name.startswith(".") and stem_and_suffix(name)[1] in IMAGE_SUFFIXES | {self._prompt_suffix}
-        ]
 
     def _keep_leading(self, path: Path) -> None:
         """Makes a relative link that has come from the input folder lead from anywhere to where it led from there."""
@@ -226,6 +223,16 @@ class Claims:
         if lock is not None:
             with contextlib.suppress(OSError):  # the number is free even then, and must not be closed again
                 os.close(lock)
+
+
+def _names_in(folder: Path) -> list[str]:
+    """The image and the prompt in a claim's folder."""
+    return [name for name in os.listdir(folder) if not _is_of_system(name)]
+
+
+def _is_of_system(name: str) -> bool:
+    """Whether a system puts such a file into every folder that somebody looks at, as .DS_Store."""
+    return name.startswith(".") or name.casefold() in _SYSTEM_FILES
 
 
 def _stem(names: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from segkit.config import FolderConfig, InputConfig
 from segkit.errors import BadImage, RequestError, TransportError
-from segkit.transports.arrivals import Arrivals, Pair, Scan
+from segkit.transports.arrivals import IMAGE_SUFFIXES, Arrivals, Pair, Scan
 from segkit.transports.claims import FOLDER as CLAIMS_FOLDER
 from segkit.transports.claims import Claim, Claims
 from segkit.transports.placing import move_file, write_file
@@ -225,7 +225,8 @@ class FolderTransport:
             for part, name in names.items():
                 data = outcome.parts[part]
                 self._write(out / name, with_source(data, image) if name.endswith(".png") else data)
-            self._error_file(claim).unlink(missing_ok=True)  # of an earlier try
+            if not any(os.path.lexists(self._config.failed / f"{claim.stem}{suffix}") for suffix in IMAGE_SUFFIXES):
+                self._error_file(claim).unlink(missing_ok=True)  # of an earlier try
             self._finish(claim, None if self._config.delete_input else out)
 
     def _fail(self, claim: Claim, error: RequestError, outcome: Outcome) -> None:

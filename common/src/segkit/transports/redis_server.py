@@ -64,6 +64,7 @@ class RedisServer:
         self.sender: Any = _connect(config, _SEND_SECONDS)
         self._config, self._stop, self._give_up = config, stop, give_up
         self._failing_since_stop: float | None = None
+        self._last_error: Exception | None = None
 
     def check(self) -> None:
         """Asks once whether the server answers.
@@ -102,6 +103,7 @@ class RedisServer:
         backoff = self.backoff()
         while True:
             begun = time.monotonic()
+            self._check_last_tries(begun)
             try:
                 result = command()
             except REFUSED as error:
@@ -110,21 +112,20 @@ class RedisServer:
                 if not passes(error):
                     kind = Unwritable if error_code(error) == "WRONGTYPE" else TransportError
                     raise kind(f"{self._config.server_name}: {error}") from None
-                self._wait_a_little(error, begun)
+                if self._stop.is_set():
+                    self._last_error, self._failing_since_stop = error, self._failing_since_stop or begun
+                    time.sleep(0.1)
                 backoff.failed(error)
             else:
                 self._failing_since_stop = None
                 backoff.worked()
                 return result
 
-    def _wait_a_little(self, error: Exception, begun: float) -> None:
-        """Once the command is to stop: raises GaveUp some seconds after the first of the failing tries began."""
-        if not self._stop.is_set():
-            return
-        self._failing_since_stop = self._failing_since_stop or begun
-        if time.monotonic() - self._failing_since_stop > _LAST_TRIES_SECONDS:
-            raise GaveUp(f"{self._config.server_name}: {error}; stopping without it") from None
-        time.sleep(0.1)
+    def _check_last_tries(self, now: float) -> None:
+        """Once the command is to stop: raises GaveUp some seconds after the first failing try began, of any command."""
+        since = self._failing_since_stop
+        if self._stop.is_set() and since is not None and now - since > _LAST_TRIES_SECONDS:
+            raise GaveUp(f"{self._config.server_name}: {self._last_error}; stopping without it") from None
 
     def backoff(self) -> Backoff:
         """How long to wait between tries."""

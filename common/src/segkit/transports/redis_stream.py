@@ -10,7 +10,6 @@ that its worker has in hand along, so the last try of an entry is made alone: th
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import secrets
@@ -242,8 +241,9 @@ class StreamTransport:
 
     def _buried(self, entry: Entry, deliveries: int) -> Job:
         """Keeps an entry that ended several workers away from the others; its requester gets an error."""
+        payload = (entry[1] or {}).get(PAYLOAD, b"")
+        write(self._server.sender, [f"{self._in}_dead"], self._added(f"{self._in}_dead", payload))
         log.error("entry %s: ended %d workers, moved to %s_dead", entry[0].decode(), deliveries - 1, self._in)
-        write(self._server.sender, [f"{self._in}_dead"], self._added(f"{self._in}_dead", entry[1] or {PAYLOAD: b""}))
         error = Internal(f"given up after {deliveries - 1} tries (--redis_max_deliveries): the workers ended with it")
         job = _job(entry)
         return Job(job.id, job.body, error=error, receipt=job.receipt)
@@ -252,15 +252,14 @@ class StreamTransport:
         write(
             self._server.sender,
             [stream, self._in],
-            self._added(stream, {PAYLOAD: text}),
+            self._added(stream, text),
             ["XACK", self._in, self._group, job.receipt],
             ["XDEL", self._in, job.receipt],
         )
 
-    def _added(self, stream: str, fields: dict[bytes, bytes]) -> Command:
+    def _added(self, stream: str, text: bytes) -> Command:
         """The command that adds an entry to a stream, which is cut to about --redis_maxlen."""
-        words = itertools.chain.from_iterable(fields.items())
-        return ["XADD", stream, "MAXLEN", "~", self._config.redis_maxlen, "*", *words]
+        return ["XADD", stream, "MAXLEN", "~", self._config.redis_maxlen, "*", PAYLOAD, text]
 
 
 def _job(entry: Entry) -> Job:

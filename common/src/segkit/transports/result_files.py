@@ -78,14 +78,21 @@ class ResultFiles:
         sources = {name: source_of(self._folder / name) for name in names if self._has(name)}
         owners = {source for source in sources.values() if source}
         again = self._has(image)
-        if image in names and not again:  # else what has no note was made of this image by an earlier version
-            owners |= {name for name, source in sources.items() if source == ""}
+        # What has no note is an image. Or an earlier version made it of this image, which is there or was deleted.
+        new = image in names and not again
+        owners |= {name for name, source in sources.items() if source == "" and (new or self._is_image(name))}
         if sources and not again and image not in owners:
             # JSON and CSV do not say whose they are, but that image lies beside them.
             stem = os.path.splitext(image)[0]
             beside = {f"{stem}{extension}" for extension in _EXTENSIONS} - set(names)
             owners |= {name for name in beside if self._has(name) and source_of(self._folder / name) == ""}
         return next((owner for owner in sorted(owners) if not self._same(owner, image)), None)
+
+    def _is_image(self, name: str) -> bool:
+        """Whether a file that is called like a result is an image: then its own results had to take other names."""
+        stem = os.path.splitext(name)[0]
+        others = (f"{stem}-{part}{suffix}" for part, suffix in self._suffixes.items())
+        return any(self._has(other) and source_of(self._folder / other) in (name, "") for other in others)
 
     def _same(self, one: str, other: str) -> bool:
         """Whether two names are those of one image, as they can be on file systems that ignore the case of letters."""

@@ -156,13 +156,13 @@ def _open(source: Source, progress: Progress, on_bad_image: OnBadImage) -> Photo
 def _split(dataset: PhotoDataset, share: float) -> tuple[PhotoDataset, PhotoDataset]:
     """Whole images go to one side: objects of an image look alike.
 
-    Whatever the seed, it is always the same images: a job that goes on from another's model must not be judged by what
-    that one was trained on.
+    Which ones follows from their names alone: a job that goes on from another's model must not be judged by what that
+    one was trained on, also if some more images have been added.
     """
     images = _images(dataset)
     if len(images) < 2:
         raise DataError("--val_fraction: there is one image with objects; expected two or more to hold one back")
-    shuffled = np.random.RandomState(0).permutation(images).tolist()
+    shuffled = sorted(images, key=lambda img_i: (zlib.crc32(Path(dataset.name_of(img_i)).name.encode()), img_i))
     held_back = min(max(round(share * len(images)), 1), len(images) - 1)
     return dataset.of_images(shuffled[held_back:]), dataset.of_images(shuffled[:held_back])
 
