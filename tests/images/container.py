@@ -110,6 +110,7 @@ class Buildah(Engine):
 _ENTER = """
 root=$0 user=$1 folder=$2
 shift 2
+PATH=$PATH:/usr/sbin:/sbin  # where chroot is, also for those who became root with su
 mount --bind "$root" "$root"
 # The names of what is mounted are made before the file system becomes read-only.
 {mounts}
