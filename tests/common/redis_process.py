@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ import redis
 from PIL import Image
 from samples import PROMPT, encoded
 from workplace import WORKER
+
+from segkit.config import RedisConfig
+from segkit.transports.redis_stream import StreamTransport
 
 SERVER = shutil.which("redis-server")
 
@@ -116,6 +120,12 @@ class Listener:
 
     def close(self) -> None:
         self.subscription.close()
+
+
+def stream_transport(server: RedisProcess, **settings: object) -> StreamTransport:
+    """A worker's transport from the stream `requests` to `results`."""
+    config = RedisConfig(redis_port=server.port, redis_in="requests", redis_out="results", **settings)
+    return StreamTransport(config, threading.Event())
 
 
 def entries(client: redis.Redis, stream: str) -> Iterator[dict]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 import time
 
 import pytest
 from redis import exceptions
-from redis_process import SERVER, RedisProcess, entries, heavy_message, mask_of, message
+from redis_process import SERVER, RedisProcess, entries, heavy_message, mask_of, message, stream_transport
 from workplace import wait_until
 
-from segkit.config import RedisConfig
-from segkit.transports.redis_stream import StreamTransport
 from segkit.types import Outcome
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
@@ -35,11 +32,6 @@ def end(*workers):
         _, said = worker.communicate(timeout=30)
         assert worker.returncode == 0, said
         assert "Traceback" not in said
-
-
-def stream_transport(server, **settings):
-    config = RedisConfig(redis_port=server.port, redis_in="requests", redis_out="results", **settings)
-    return StreamTransport(config, threading.Event())
 
 
 def results(client, number, timeout=60.0):

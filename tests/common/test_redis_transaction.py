@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 import redis
 from redis import exceptions
-from redis_process import SERVER, entries, message
+from redis_process import SERVER, entries, message, stream_transport
 from workplace import wait_until
 
-from segkit.config import RedisConfig
 from segkit.errors import GaveUp
-from segkit.transports.redis_stream import StreamTransport
 from segkit.transports.redis_transaction import write
 from segkit.types import Outcome
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
-
-
-def transport_of(server, **settings):
-    config = RedisConfig(redis_port=server.port, redis_in="requests", redis_out="results", **settings)
-    return StreamTransport(config, threading.Event())
 
 
 def answered(client):
@@ -55,7 +46,7 @@ def test_a_full_server_keeps_what_ends_every_worker(server, client):
     ((_, [(entry, _)]),) = client.xreadgroup("segkit", "dead", {"requests": ">"})
     client.xclaim("requests", "segkit", "dead", 0, [entry], idle=2**31 - 1, retrycount=3)
     full_server(client)
-    transport = transport_of(server)
+    transport = stream_transport(server)
     (job,) = transport.receive(1, 1)
     transport.deliver(job, Outcome(error=job.error))
     assert (client.xlen("requests_dead"), client.xlen("results_errors"), client.xlen("requests")) == (1, 1, 0)
@@ -64,7 +55,7 @@ def test_a_full_server_keeps_what_ends_every_worker(server, client):
 
 def test_a_full_server_that_does_not_let_its_user_go_beyond(server, client):
     client.xadd("requests", {"data": message(id="a")})
-    transport = transport_of(server, redis_give_up=0)
+    transport = stream_transport(server, redis_give_up=0)
     (job,) = transport.receive(1, 1)
     client.acl_setuser("default", enabled=True, commands=["-eval"])
     full_server(client)

@@ -17,6 +17,7 @@ from torch import nn
 from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
 from dextr.data_pipeline.object_regions import mask_outline
 from dextr.model import DextrModel
+from dextr.training_data import training_set
 
 sys.path.append(str(Path(__file__).parent))  # for training_command
 
@@ -132,3 +133,21 @@ def loop_arguments(ellipses):
         "verbose": True,
         "seed": 1,
     }
+
+
+@pytest.fixture
+def augmented(loop_arguments):
+    """The training set of those arguments for a model, whose augmentation follows from a seed."""
+
+    def make(model, seed=1):
+        return training_set(
+            loop_arguments["train_ds_fn"],
+            model.crop_settings,
+            extreme_range=2,
+            noise_std=1.0,
+            hflip=True,
+            rot_range=20.0,
+            seed=seed,
+        )
+
+    return make

@@ -11,7 +11,7 @@ import torch
 from dextr.data_pipeline.dextr_transforms import DextrTrainingTransform
 from dextr.sample_stream import SampleStream, StreamedDataset
 from dextr.trainer import Trainer
-from dextr.training_data import training_batches, training_set
+from dextr.training_data import training_batches
 
 
 def places(*arguments, count=30):
@@ -59,20 +59,8 @@ def test_draws_follow_from_the_place(make_sample):
     assert draws[0] != draws[1]
 
 
-def settings(loop_arguments, model, seed=1):
-    return training_set(
-        loop_arguments["train_ds_fn"],
-        model.crop_settings,
-        extreme_range=2,
-        noise_std=1.0,
-        hflip=True,
-        rot_range=20.0,
-        seed=seed,
-    )
-
-
-def test_batches_do_not_depend_on_workers_or_where_they_began(small_model, loop_arguments):
-    dataset = settings(loop_arguments, small_model)
+def test_batches_do_not_depend_on_workers_or_where_they_began(small_model, augmented):
+    dataset = augmented(small_model)
     here = list(islice(training_batches(dataset, 3), 6))
     there = list(islice(training_batches(dataset, 3, num_workers=2), 6))
     later = list(islice(training_batches(dataset, 3, first=9), 3))
@@ -81,10 +69,10 @@ def test_batches_do_not_depend_on_workers_or_where_they_began(small_model, loop_
             assert all(torch.equal(batch[name], same[name]) for name in batch)
 
 
-def test_a_step_on_two_batches_is_a_step_on_both_together(small_model, loop_arguments):
+def test_a_step_on_two_batches_is_a_step_on_both_together(small_model, augmented):
     # Without normalisation, which sees each batch alone.
     small_model.net.features[1] = torch.nn.Identity()
-    batches = list(islice(training_batches(settings(loop_arguments, small_model), 2), 2))
+    batches = list(islice(training_batches(augmented(small_model), 2), 2))
     both = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
     initial = {name: value.clone() for name, value in small_model.net.state_dict().items()}
     results = []

@@ -18,7 +18,7 @@ from dextr.data_pipeline.dextr_transforms import DextrTrainingTransform
 from dextr.data_pipeline.random_state import TransformRandom
 from dextr.data_pipeline.worker import start_worker
 from dextr.training import training_loop
-from dextr.training_data import training_batches, training_set, validation_batches, validation_set
+from dextr.training_data import training_batches, validation_batches, validation_set
 
 
 class Draws(Dataset):
@@ -54,19 +54,11 @@ def test_each_worker_has_its_own_random_numbers():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="this system has no fork")
-def test_forked_workers_warp_after_this_process_did(small_model, loop_arguments):
+def test_forked_workers_warp_after_this_process_did(small_model, augmented):
     cv2.warpAffine(np.zeros((2000, 2000, 4), dtype=np.float32), np.eye(2, 3), (2000, 2000))  # starts OpenCV's threads
     model = small_model
     model.target_size_yx = (512, 512)  # large enough for OpenCV to use them
-    dataset = training_set(
-        loop_arguments["train_ds_fn"],
-        model.crop_settings,
-        extreme_range=2,
-        noise_std=1.0,
-        hflip=True,
-        rot_range=20.0,
-        seed=0,
-    )
+    dataset = augmented(model, seed=0)
     batches = iter(training_batches(dataset, 2, num_workers=2))
     shapes = [next(batches)["crop"].shape for _ in range(3)]
     assert shapes == [(2, 512, 512, 3)] * 3

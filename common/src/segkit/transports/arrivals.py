@@ -144,6 +144,11 @@ def _version(state: os.stat_result) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
+def image_names(stem: str) -> set[str]:
+    """The names that an image of this stem can have, with its extension in lower or upper case."""
+    return {f"{stem}{cased}" for suffix in IMAGE_SUFFIXES for cased in (suffix, suffix.upper())}
+
+
 def stem_and_suffix(name: str) -> tuple[str, str]:
     """A file's name without its last extension, and that, with its dot and in lower case."""
     stem, suffix = os.path.splitext(name)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from segkit.config import FolderConfig, InputConfig
 from segkit.errors import BadImage, RequestError, TransportError
-from segkit.transports.arrivals import IMAGE_SUFFIXES, Arrivals, Pair, Scan
+from segkit.transports.arrivals import Arrivals, Pair, Scan, image_names
 from segkit.transports.claims import FOLDER as CLAIMS_FOLDER
 from segkit.transports.claims import Claim, Claims
 from segkit.transports.placing import move_file, write_file
@@ -225,14 +225,19 @@ class FolderTransport:
             for part, name in names.items():
                 data = outcome.parts[part]
                 self._write(out / name, with_source(data, image) if name.endswith(".png") else data)
-            if not any(os.path.lexists(self._config.failed / f"{claim.stem}{suffix}") for suffix in IMAGE_SUFFIXES):
-                self._error_file(claim).unlink(missing_ok=True)  # of an earlier try
+            self._forget_error(claim)
             self._finish(claim, None if self._config.delete_input else out)
 
     def _fail(self, claim: Claim, error: RequestError, outcome: Outcome) -> None:
         self._config.failed.mkdir(exist_ok=True)  # it may have been taken away with what was in it
         self._write(self._error_file(claim), encode_error(error, outcome.id, outcome.meta))
         self._finish(claim, self._config.failed)
+
+    def _forget_error(self, claim: Claim) -> None:
+        """Removes the error of an earlier try; that of another image of this name stays as long as the image."""
+        error, failed = self._error_file(claim), self._config.failed
+        if error.exists() and not any(os.path.lexists(failed / name) for name in image_names(claim.stem)):
+            error.unlink(missing_ok=True)
 
     def _error_file(self, claim: Claim) -> Path:
         name, data = claim.stem, os.fsencode(claim.stem)

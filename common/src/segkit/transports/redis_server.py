@@ -125,7 +125,7 @@ class RedisServer:
         """Once the command is to stop: raises GaveUp some seconds after the first failing try began, of any command."""
         since = self._failing_since_stop
         if self._stop.is_set() and since is not None and now - since > _LAST_TRIES_SECONDS:
-            raise GaveUp(f"{self._config.server_name}: {self._last_error}; stopping without it") from None
+            raise GaveUp(f"{self._config.server_name}: {self._last_error}; stopping without it")
 
     def backoff(self) -> Backoff:
         """How long to wait between tries."""

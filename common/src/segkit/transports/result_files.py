@@ -9,12 +9,11 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from segkit.errors import BadImage
-from segkit.transports.arrivals import IMAGE_SUFFIXES
+from segkit.transports.arrivals import image_names
 from segkit.transports.claims import Claim
 from segkit.wire.png_source import source_of
 
 _LONGEST_NAME = 255  # bytes, on all common file systems
-_EXTENSIONS = IMAGE_SUFFIXES | {suffix.upper() for suffix in IMAGE_SUFFIXES}
 
 
 class ResultFiles:
@@ -83,8 +82,7 @@ class ResultFiles:
         owners |= {name for name, source in sources.items() if source == "" and (new or self._is_image(name))}
         if sources and not again and image not in owners:
             # JSON and CSV do not say whose they are, but that image lies beside them.
-            stem = os.path.splitext(image)[0]
-            beside = {f"{stem}{extension}" for extension in _EXTENSIONS} - set(names)
+            beside = image_names(os.path.splitext(image)[0]) - set(names)
             owners |= {name for name in beside if self._has(name) and source_of(self._folder / name) == ""}
         return next((owner for owner in sorted(owners) if not self._same(owner, image)), None)
 
