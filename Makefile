@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 TORCH_FROM := $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX))
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := common dextr sam tensormask mmdetection
+PACKAGES := common/maskworks common/maskworks_torch dextr sam tensormask mmdetection
 DEMO := demo-results
 
 include docker/images.mk

@@ -15,11 +15,11 @@ from PIL import Image
 
 from benchmarks import original_dextr
 from benchmarks.harness import Row, alternate, iou
-from dextr.crop import CropSettings, crop_box
-from dextr.inference import InputBatches
-from dextr.paste import paste_patch
-from segkit.geometry import compose
-from segkit.types import Instance
+from dextr.inference.crop import CropSettings, crop_box
+from dextr.inference.paste import paste_patch
+from dextr.inference.prediction import InputBatches
+from maskworks.geometry import compose
+from maskworks.types import Instance
 
 SIZE, PADDING, SIGMA = 512, 10, 10.0
 IMAGE_HW = (1500, 2000)

@@ -23,14 +23,14 @@ from PIL import Image
 from benchmarks import original_dextr
 from benchmarks.dextr_parts import IMAGE_HW, PADDING, POINTS_YX, SIGMA, SIZE, photo
 from benchmarks.harness import Row, alternate_timed, iou
-from cpu_operators.memory import keep_freed_memory
 from dextr.architectures import build
 from dextr.model import DextrModel
-from segkit.device import select_precision
-from segkit.geometry import compose
-from segkit.types import Prompt, Request
-from segkit_dextr.adapter import DextrPredictor
-from segkit_dextr.options import DextrConfig
+from maskworks.freed_memory import keep_freed_memory
+from maskworks.geometry import compose
+from maskworks.types import Prompt, Request
+from maskworks_dextr.adapter import DextrPredictor
+from maskworks_dextr.options import DextrConfig
+from maskworks_torch.device import select_precision
 
 
 def run() -> Iterator[Row]:

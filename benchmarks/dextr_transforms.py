@@ -22,11 +22,11 @@ from torch.utils.data import default_collate
 from benchmarks.dextr_parts import photo
 from benchmarks.harness import Row, alternate
 from benchmarks.original_training import OriginalSamples
-from dextr.crop import CropSettings
 from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
-from dextr.network_input import STD
-from dextr.sample_stream import SampleStream
-from dextr.training_data import network_batch, training_set
+from dextr.inference.crop import CropSettings
+from dextr.inference.network_input import STD
+from dextr.train.sample_stream import SampleStream
+from dextr.train.training_data import network_batch, training_set
 
 SIZE, PADDING, EXTREME_RANGE, NOISE_STD, SIGMA, SEED = 512, 10, 5, 1.0, 10.0, 0
 BATCH, BATCHES = 4, 6

@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.harness import Row, alternate
-from segkit.config import InputConfig
-from segkit.wire.image import decode_image
-from segkit_tensormask.image_text import KEY, _from_lists, _read_object, read_image, write_image
+from maskworks.config import InputConfig
+from maskworks.images.reader import decode_image
+from maskworks_tensormask.image_text import KEY, _from_lists, _read_object, read_image, write_image
 
 SIDE = 1024
 

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.pipeline_overhead import FixedMask, ellipse
-from segkit.types import Instance, Request
+from maskworks.types import Instance, Request
 
 SECONDS = float(os.environ.get("BENCHMARK_SECONDS", "0"))
 
@@ -35,10 +35,11 @@ class BatchMask(FixedMask):
 
 def ours(port: str, flags: list[str]) -> int:
     """As any model's `*_serve`."""
-    from segkit import cli, serve
-    from segkit.config import ModelConfig
+    from maskworks.commands import serve
+    from maskworks.commands.model import Model
+    from maskworks.config import ModelConfig
 
-    model = cli.Model(
+    model = Model(
         name="nothing",
         title="Nothing",
         prompt_suffix=None,

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.harness import Row, alternate_timed, iou
-from tests.images.container import ROOT, built, open_image
+from tests.support.container import ROOT, built, open_image
 
 PHOTO = ROOT / "dextr" / "demo" / "photos" / "coffee.jpg"
 COMMAND = ["dextr_predict_poll", "--model", "demo", "--device", "cpu", "--quiet"]

@@ -21,12 +21,12 @@ import torch
 from skimage.measure import find_contours
 
 from benchmarks.harness import Row, alternate
-from cpu_operators.memory import keep_freed_memory
-from segkit.geometry import compose
-from segkit.pipeline import Pipeline
-from segkit.types import Job, Prediction
-from segkit_mmdet.installation import import_mmdet, missing
-from segkit_mmdet.options import MmdetConfig
+from maskworks.freed_memory import keep_freed_memory
+from maskworks.geometry import compose
+from maskworks.pipeline import Pipeline
+from maskworks.types import Job, Prediction
+from maskworks_mmdet.installation import import_mmdet, missing
+from maskworks_mmdet.options import MmdetConfig
 
 SIZE = (800, 1333)
 
@@ -77,7 +77,7 @@ def random_model(folder: Path) -> tuple[Path, Path]:
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
 
-    from segkit_mmdet.configs import find_config, read_config
+    from maskworks_mmdet.configs import find_config, read_config
 
     config = read_config(find_config(Path("mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py")))
     config.model.test_cfg.rcnn.score_thr = 0.0
@@ -93,9 +93,9 @@ def random_model(folder: Path) -> tuple[Path, Path]:
 
 def our_pipeline(checkpoint: Path, config: Path) -> tuple[Pipeline, list[Prediction]]:
     """The pipeline of `mmdet_predict`, and a list that gets its predictions."""
-    from segkit.wire.request import decode_pair
-    from segkit_mmdet.adapter import MmdetPredictor
-    from segkit_mmdet.results import opex
+    from maskworks.wire.request import decode_pair
+    from maskworks_mmdet.adapter import MmdetPredictor
+    from maskworks_mmdet.results import opex
 
     keep_freed_memory()  # as the commands do
     settings, seen = MmdetConfig(checkpoint=checkpoint, config=config, device="cpu"), []
@@ -124,8 +124,8 @@ def post_processing() -> Row:
     from mmdet.models.roi_heads.mask_heads import FCNMaskHead
     from mmengine.config import ConfigDict
 
-    from segkit.geometry import trace
-    from segkit_mmdet.masks import binary_parts, paste_into_boxes
+    from maskworks.geometry import trace
+    from maskworks_mmdet.masks import binary_parts, paste_into_boxes
 
     head, fast = (FCNMaskHead(num_convs=0, num_classes=1, class_agnostic=True) for _ in range(2))
     paste_into_boxes(torch.nn.Sequential(fast))

@@ -26,17 +26,17 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.harness import Row, alternate, alternate_timed, iou
-from segkit.config import FolderConfig, InputConfig, LoopConfig
-from segkit.loop import Loop
-from segkit.pipeline import Encoder, Pipeline
-from segkit.transports import Transport
-from segkit.transports.folder import FolderTransport
-from segkit.transports.memory import MemoryTransport
-from segkit.types import Instance, Job, Prediction, Request
-from segkit.wire.image import encode_mask, palette
-from segkit.wire.opex import encode_opex
-from segkit.wire.reply import encode_reply
-from segkit.wire.request import decode_pair
+from maskworks.config import FolderConfig, InputConfig, LoopConfig
+from maskworks.loop import Loop
+from maskworks.pipeline import Encoder, Pipeline
+from maskworks.transports import Transport
+from maskworks.transports.folder.transport import FolderTransport
+from maskworks.transports.memory import MemoryTransport
+from maskworks.types import Instance, Job, Prediction, Request
+from maskworks.wire.mask_png import encode_mask, palette
+from maskworks.wire.opex import encode_opex
+from maskworks.wire.reply import encode_reply
+from maskworks.wire.request import decode_pair
 
 PROMPT = b'{"points": [[50, 10], [10, 60], [90, 60], [50, 95]]}'
 # Bytes of a JPEG file, the image's width, and how many of them are run.

@@ -19,9 +19,10 @@ import redis
 from benchmarks.harness import Row, iou
 from benchmarks.pipeline_overhead import PROMPT, SIZES, decoded, ellipse, jpeg
 from benchmarks.redis_throughput import server, worker
-from cpu_operators.memory import keep_freed_memory
-from segkit.config import InputConfig
-from segkit.wire.image import decode_image, encode_mask
+from maskworks.config import InputConfig
+from maskworks.freed_memory import keep_freed_memory
+from maskworks.images.reader import decode_image
+from maskworks.wire.mask_png import encode_mask
 
 ROUNDS = 60
 

@@ -26,11 +26,11 @@ import redis
 
 from benchmarks.harness import Row, iou
 from benchmarks.pipeline_overhead import PROMPT, SIZES, FixedMask, decoded, jpeg
-from segkit.config import InputConfig
-from segkit.pipeline import Pipeline
-from segkit.types import Job
-from segkit.wire.reply import encode_reply
-from segkit.wire.request import decode_message
+from maskworks.config import InputConfig
+from maskworks.pipeline import Pipeline
+from maskworks.types import Job
+from maskworks.wire.reply import encode_reply
+from maskworks.wire.request import decode_message
 
 OUTSTANDING = 8
 ROUNDS = 3

@@ -51,10 +51,11 @@ def answer(message: Any) -> None:
 
 def ours(flags: list[str]) -> int:
     """As any model's `*_predict_redis`."""
-    from segkit import cli
-    from segkit.config import ModelConfig
+    from maskworks.commands.model import Model
+    from maskworks.commands.redis import predict_redis
+    from maskworks.config import ModelConfig
 
-    model = cli.Model(
+    model = Model(
         name="nothing",
         title="Nothing",
         prompt_suffix=None,
@@ -62,7 +63,7 @@ def ours(flags: list[str]) -> int:
         add_options=lambda options: None,
         load=lambda config: FixedMask(SECONDS),
     )
-    return cli.predict_redis(model, [*flags, "--quiet"])
+    return predict_redis(model, [*flags, "--quiet"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """From a mask to the polygons in a reply, as JSON text.
 
-Ours is `segkit.geometry.trace`, whose arrays are written as they are. The peer traces with scikit-image at sub-pixel
+Ours is `maskworks.geometry.trace`, whose arrays are written as they are. The peer traces with scikit-image at sub-pixel
 positions, builds its lists point by point in Python and writes them with the json module, which is how the tools before
 this one did it. Agreement is the IoU of the filled rings with the mask: peer / ours. The peer lists the rings of holes
 like those of parts; here they are told apart by their direction.
@@ -17,9 +17,9 @@ import numpy as np
 from skimage.measure import find_contours
 
 from benchmarks.harness import Row, alternate, iou
-from cpu_operators.memory import keep_freed_memory
-from segkit.geometry import fill, trace
-from segkit.wire import jsontext
+from maskworks.freed_memory import keep_freed_memory
+from maskworks.geometry import fill, trace
+from maskworks.wire import jsontext
 
 SIZES = ((1024, 1024), (3000, 4000))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.harness import Row, alternate_timed, iou
 from benchmarks.sam_side import Side, save_model
-from segkit.device import select_precision
+from maskworks_torch.device import select_precision
 
 
 def run() -> Iterator[Row]:

@@ -20,11 +20,11 @@ import torch
 from PIL import Image
 from segment_anything import SamPredictor, sam_model_registry
 
-from cpu_operators.memory import keep_freed_memory
-from segkit.types import Request
-from segkit.wire.prompt import parse_prompt
-from segkit_sam.adapter import SamAdapter
-from segkit_sam.options import SamConfig
+from maskworks.freed_memory import keep_freed_memory
+from maskworks.types import Request
+from maskworks.wire.prompt import parse_prompt
+from maskworks_sam.adapter import SamAdapter
+from maskworks_sam.options import SamConfig
 
 PHOTO = Path(__file__).resolve().parents[1] / "dextr" / "demo" / "photos" / "officer.jpg"
 OBJECTS = 10

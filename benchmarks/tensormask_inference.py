@@ -21,7 +21,7 @@ from torch import nn
 from benchmarks import original_tensormask
 from benchmarks.harness import Row, alternate, iou
 from benchmarks.tensor_memory import PeakMemory
-from cpu_operators.memory import keep_freed_memory
+from maskworks.freed_memory import keep_freed_memory
 from tensormask import preprocessing
 from tensormask.config import Config
 from tensormask.convolution import Conv, FrozenBatchNorm

@@ -9,7 +9,7 @@ build/%:  ## build an image, e.g. build/dextr-cpu or build/dextr-cuda
 build-all: $(IMAGES:%=build/%)  ## build all images
 
 test-image/%: install  ## test an image that is built
-	SEGKIT_IMAGE=$* $(BIN)/pytest -q tests/images
+	MASKWORKS_IMAGE=$* $(BIN)/pytest -q tests/images
 
 tag/%:  ## give an image the name and version under which it is published
 	@docker/image tag $*
@@ -23,8 +23,8 @@ push-inhouse/%:  ## push an image to the in-house registry (DRY_RUN=1 shows how)
 push-hub/%:  ## push an image to Docker Hub (DRY_RUN=1 shows how)
 	@docker/image push-hub $*
 
-sbom/%:  ## list what is in an image: segkit-MODEL-DEVICE.cdx.json (CycloneDX)
-	@docker/image sbom $* >segkit-$*.cdx.json.new && mv segkit-$*.cdx.json.new segkit-$*.cdx.json
+sbom/%:  ## list what is in an image: maskworks-MODEL-DEVICE.cdx.json (CycloneDX)
+	@docker/image sbom $* >maskworks-$*.cdx.json.new && mv maskworks-$*.cdx.json.new maskworks-$*.cdx.json
 
 lock: install  ## write the images' lock files anew from constraints.txt
 	$(BIN)/python docker/lock.py

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "docker" / "lock"
 HEAD = "# Written by `make lock`: do not edit.\n"
 WITH_TORCH = re.compile(r"torch|torchvision|triton|nvidia-.*|cuda-.*")
-OURS = ("segkit", "segkit-dextr", "segkit-sam", "segkit-tensormask", "segkit-mmdet")
+OURS = ("maskworks", "maskworks-dextr", "maskworks-sam", "maskworks-tensormask", "maskworks-mmdet")
 PYTHON = "3.11"  # Debian bookworm's
 
 Packages = dict[str, str]  # the lines of a package in a lock file, by its name

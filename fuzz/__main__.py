@@ -33,7 +33,7 @@ TARGETS = {
     "redis": "answers:REDIS",
 }
 INSTRUMENTED = [
-    "segkit", "dextr", "segkit_sam", "tensormask", "segkit_tensormask", "segkit_mmdet", "yaml", "PIL",
+    "maskworks", "dextr", "maskworks_sam", "tensormask", "maskworks_tensormask", "maskworks_mmdet", "yaml", "PIL",
 ]  # fmt: skip
 FOUND = Path(__file__).parent / "found"
 

@@ -11,11 +11,11 @@ from redis import exceptions
 
 from fuzz.requests import PIPELINES, messages
 from fuzz.target import Target
-from segkit import clients
-from segkit.errors import BadImage, SegkitError
-from segkit.transports.resp import RespReader
-from segkit.types import Job
-from segkit.wire.reply import encode_error
+from maskworks.commands import redis_clients as clients
+from maskworks.errors import BadImage, MaskworksError
+from maskworks.transports.redis.resp import RespReader
+from maskworks.types import Job
+from maskworks.wire.reply import encode_error
 
 
 def answers() -> Iterable[bytes]:
@@ -29,7 +29,7 @@ def answers() -> Iterable[bytes]:
 
 def run_answer(data: bytes) -> None:
     """The test client makes files of it, or says in an error of ours what is wrong."""
-    with contextlib.suppress(SegkitError), contextlib.redirect_stderr(io.StringIO()):
+    with contextlib.suppress(MaskworksError), contextlib.redirect_stderr(io.StringIO()):
         files = clients._files(data, "answer", None)
         assert all(isinstance(content, bytes) for content in files.values())
 

@@ -18,8 +18,8 @@ from safetensors.torch import save
 from dextr.errors import DextrError
 from dextr.model import DextrModel
 from fuzz.target import Target
-from segkit.checkpoints import load_state_dict
-from segkit.errors import SegkitError
+from maskworks.errors import MaskworksError
+from maskworks_torch.checkpoints import load_state_dict
 
 # What code that was smuggled in would have to do to be worth the trouble.
 _FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect", "pty.spawn")
@@ -62,7 +62,7 @@ def model_files() -> Iterable[bytes]:
 
 def run_state_dict(data: bytes) -> None:
     """Named tensors come out, or an error of ours."""
-    run_file(data, load_state_dict, SegkitError)
+    run_file(data, load_state_dict, MaskworksError)
 
 
 def run_model_file(data: bytes) -> None:
@@ -73,7 +73,7 @@ def run_model_file(data: bytes) -> None:
 def run_file(data: bytes, load: Callable[[Path], object], allowed: type[Exception]) -> None:
     """A file with these bytes is loaded, or refused with an error of this type, and nothing in it runs."""
     global _watching  # noqa: PLW0603 - audit hooks cannot be taken away again, so this one is switched
-    path = Path(tempfile.gettempdir()) / f"segkit-fuzz-{os.getpid()}"
+    path = Path(tempfile.gettempdir()) / f"maskworks-fuzz-{os.getpid()}"
     path.write_bytes(data)
     _watching = True
     try:

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from fuzz.target import Target
-from segkit.config import InputConfig
-from segkit.errors import BadImage, ImageTooLarge
-from segkit.wire.image import decode_image
+from maskworks.config import InputConfig
+from maskworks.errors import BadImage, ImageTooLarge
+from maskworks.images.reader import decode_image
 
 # Small, so that an input that claims to be large does not take a second each time.
 LIMITS = InputConfig(max_bytes=1 << 20, max_pixels=1 << 18)

@@ -15,10 +15,10 @@ from safetensors.torch import save
 
 from fuzz.checkpoints import Smuggled, run_file
 from fuzz.target import Target
-from segkit.errors import CheckpointError
-from segkit_mmdet.checkpoints import read_checkpoint
-from segkit_sam.checkpoint import Architecture, load_sam
-from segkit_sam.folder_cache import FolderCache
+from maskworks.errors import CheckpointError
+from maskworks_mmdet.checkpoints import read_checkpoint
+from maskworks_sam.checkpoint import Architecture, load_sam
+from maskworks_sam.folder_cache import FolderCache
 from tensormask import checkpoints as tensormask_checkpoints
 from tensormask.errors import CheckpointError as TensorMaskError
 

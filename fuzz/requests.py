@@ -10,16 +10,16 @@ import numpy as np
 
 from fuzz.images import LIMITS, image_files
 from fuzz.target import Target
-from segkit.errors import RequestError
-from segkit.geometry import fill
-from segkit.pipeline import Pipeline
-from segkit.predictor import Found
-from segkit.types import Instance, Job, Prediction, Request
-from segkit.wire import jsontext
-from segkit.wire.multipart import read_parts
-from segkit.wire.opex import encode_opex
-from segkit.wire.reply import decode_reply, encode_reply
-from segkit.wire.request import address, decode_message, decode_pair
+from maskworks.errors import RequestError
+from maskworks.geometry import fill
+from maskworks.pipeline import Pipeline
+from maskworks.predictor import Found
+from maskworks.transports.http.multipart import read_parts
+from maskworks.types import Instance, Job, Prediction, Request
+from maskworks.wire import jsontext
+from maskworks.wire.opex import encode_opex
+from maskworks.wire.reply import decode_reply, encode_reply
+from maskworks.wire.request import address, decode_message, decode_pair
 
 PROMPTS = (
     {"points": [[8, 4], [4, 8.5], [12, 8], [8, 12]], "label": 3},

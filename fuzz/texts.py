@@ -11,8 +11,8 @@ import numpy as np
 
 from fuzz.images import LIMITS
 from fuzz.target import Target
-from segkit.errors import RequestError
-from segkit_tensormask import image_text
+from maskworks.errors import RequestError
+from maskworks_tensormask import image_text
 from tensormask.config import Config
 from tensormask.errors import ConfigError
 
@@ -39,7 +39,7 @@ def configs() -> Iterable[bytes]:
 
 def run_config(data: bytes) -> None:
     """A config comes out, or an error of the library."""
-    path = Path(tempfile.gettempdir()) / f"segkit-fuzz-{os.getpid()}.yaml"
+    path = Path(tempfile.gettempdir()) / f"maskworks-fuzz-{os.getpid()}.yaml"
     path.write_bytes(data)
     try:
         Config.from_file(path)

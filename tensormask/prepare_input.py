@@ -1,5 +1,5 @@
 """`python prepare_input.py IMAGE OUT.json`: the same as tensormask_prepare_input."""
 
-from segkit_tensormask.prepare_input import main
+from maskworks_tensormask.prepare_input import main
 
 main()

@@ -1,6 +1,6 @@
 """Measures a model on the real objects of the demo photos, beside GrabCut started from the same points.
 
-    python dextr/demo/evaluate.py dextr/src/segkit_dextr/demo/demo.safetensors
+    python dextr/demo/evaluate.py dextr/src/maskworks_dextr/demo/demo.safetensors
 
 Prints a Markdown table of intersection over union.
 """

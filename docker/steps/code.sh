@@ -14,5 +14,5 @@ sh "$here/check.sh"
 rm -rf /opt/added
 sh "$here/collect.sh"
 cp -R "$here/rootfs/." /opt/added
-/opt/venv/bin/python "$here/release.py" "$name" >/opt/added/etc/segkit-release
+/opt/venv/bin/python "$here/release.py" "$name" >/opt/added/etc/maskworks-release
 chmod -R a+rX /opt/added

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes /opt/venv with what all images share: torch, and what segkit needs. Lock files lie beside this script.
+# Makes /opt/venv with what all images share: torch, and what maskworks needs. Lock files lie beside this script.
 #
 # TORCH_INDEX, if it is set, is where torch comes from, in the locked version. Its wheels there are others than those
 # that were locked, so their hashes cannot be checked.

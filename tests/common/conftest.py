@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import redis
-from redis_process import RedisProcess
-from workplace import Folders
+
+from tests.support.redis_process import RedisProcess
+from tests.support.workplace import Folders
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segkit.wire import base64text
+from maskworks.wire import base64text
 
 
 @given(st.binary(max_size=200))

@@ -7,11 +7,11 @@ import time
 
 import numpy as np
 import pytest
-from broken_images import broken_images
 
-from segkit.config import InputConfig
-from segkit.errors import BadImage, ImageTooLarge
-from segkit.wire.image import decode_image
+from maskworks.config import InputConfig
+from maskworks.errors import BadImage, ImageTooLarge
+from maskworks.images.reader import decode_image
+from tests.support.broken_images import broken_images
 
 LIMITS = InputConfig(max_pixels=1_000_000)
 LONGEST_S = 5.0

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from segkit.transports.byte_queue import ByteQueue
-from segkit.types import Job
+from maskworks.transports.redis.byte_queue import ByteQueue
+from maskworks.types import Job
 
 
 def test_bodies_that_fit_are_taken_in_order():

@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from segkit.checkpoints import cache_folder, load_state_dict, sha256
-from segkit.errors import CheckpointError, UnsafeCheckpoint
+from maskworks.cache import cache_folder, sha256
+from maskworks.errors import CheckpointError, UnsafeCheckpoint
+from maskworks_torch.checkpoints import load_state_dict
 
 WEIGHTS = {"layer.weight": torch.arange(6.0).reshape(2, 3), "layer.bias": torch.tensor([1, 2])}
 

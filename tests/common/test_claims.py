@@ -9,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from segkit.transports.arrivals import Pair
-from segkit.transports.claims import Claims
-from segkit.transports.name_lock import NameLock
+from maskworks.transports.folder.claims import Claims
+from maskworks.transports.folder.name_lock import NameLock
+from maskworks.transports.folder.scan import Pair
 
 DIE_WITH_A_CLAIM = """
 import os, sys
 from pathlib import Path
-from segkit.transports.arrivals import Pair
-from segkit.transports.claims import Claims
+from maskworks.transports.folder.scan import Pair
+from maskworks.transports.folder.claims import Claims
 claim = Claims(Path(sys.argv[1]), ".points").take(Pair("a", "a.png", "a.points"))
 exec(sys.argv[2])
 os._exit(9)

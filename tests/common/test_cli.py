@@ -6,13 +6,15 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import bright
 import pytest
 import torch
-from samples import encoded
 
-from segkit import cli, options
-from segkit.errors import CheckpointError, ConfigError, DeviceError, GaveUp, TransportError, UnsafeCheckpoint
+from maskworks import options
+from maskworks.commands.poll import predict_poll
+from maskworks.commands.run import run_command
+from maskworks.errors import CheckpointError, ConfigError, DeviceError, GaveUp, TransportError, UnsafeCheckpoint
+from tests.support import bright
+from tests.support.samples import encoded
 
 
 @pytest.mark.parametrize(
@@ -30,7 +32,7 @@ def test_errors_have_exit_codes_and_no_traceback(capsys, error, code):
     def body(args):
         raise error
 
-    assert cli.run(options.new_parser("prog", "text"), body, []) == code
+    assert run_command(options.new_parser("prog", "text"), body, []) == code
     said = capsys.readouterr().err
     for line in str(error).splitlines():
         assert f"prog: {line}" in said
@@ -52,7 +54,7 @@ def test_wrong_values_are_told_together(folders):
 
 def test_a_model_that_does_not_fit(folders, capsys):
     too_large = replace(bright.MODEL, load=lambda config: torch.empty(2**50))
-    assert cli.predict_poll(too_large, folders.command("--device", "cpu")[2:]) == 6
+    assert predict_poll(too_large, folders.command("--device", "cpu")[2:]) == 6
     assert "--device cpu: its memory does not hold the model" in capsys.readouterr().err
 
 
@@ -65,7 +67,7 @@ def test_verbose_says_when_and_how_long(folders):
     folders.add("a.jpg", encoded(fmt="JPEG"))
     code, said = folders.run("--verbose")
     assert code == 0
-    assert "INFO segkit" in said
+    assert "INFO maskworks" in said
     assert "predict" in said
 
 
@@ -89,7 +91,7 @@ def test_an_empty_folder_is_fine(folders):
 
 HELP = """
 import sys
-from segkit_dextr.cli import predict_poll
+from maskworks_dextr.cli import predict_poll
 sys.argv = ["dextr_predict_poll", "--help"]
 try:
     predict_poll()
@@ -106,7 +108,7 @@ def test_help_loads_nothing_heavy():
 
 
 def test_a_wrong_value_of_the_model_is_told_once(tmp_path):
-    command = [sys.executable, "-c", "from segkit_dextr.cli import predict_poll; predict_poll()", "--threshold", "7"]
+    command = [sys.executable, "-c", "from maskworks_dextr.cli import predict_poll; predict_poll()", "--threshold", "7"]
     folders = ["--prediction_in", str(tmp_path), "--prediction_out", str(tmp_path / "out")]
     result = subprocess.run([*command, *folders], capture_output=True, text=True, check=False)
     assert result.returncode == 2

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from redis_process import SERVER
-from samples import PROMPT, encoded
-from workplace import wait_until
+
+from tests.support.redis_process import SERVER
+from tests.support.samples import PROMPT, encoded
+from tests.support.workplace import wait_until
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from segkit import config, options
-from segkit.errors import ConfigError
+from maskworks import config, options
+from maskworks.errors import ConfigError
 
 
 def folder_config(tmp_path, **values):

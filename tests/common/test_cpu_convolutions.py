@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cpu_operators.packed_conv import PackedConv, supports
-from cpu_operators.winograd import WinogradConv, pays_off
-from tests.torch_threads import torch_threads
+from maskworks_torch.cpu_operators.packed_conv import PackedConv, supports
+from maskworks_torch.cpu_operators.winograd import WinogradConv, pays_off
+from tests.support.torch_threads import torch_threads
 
 SIZES = [(1, 1), (1, 3), (4, 4), (4, 5), (17, 22), (50, 67)]
 

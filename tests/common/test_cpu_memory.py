@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cpu_operators.memory import keep_freed_memory
+from maskworks.freed_memory import keep_freed_memory
 
 PAGE_FAULTS = """
 import resource, sys
-from cpu_operators.memory import keep_freed_memory
+from maskworks.freed_memory import keep_freed_memory
 import numpy as np
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
@@ -37,5 +37,5 @@ def test_other_allocators_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert keep_freed_memory() is False
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr("cpu_operators.memory.ctypes.CDLL", lambda _: Path())  # a library without mallopt
+    monkeypatch.setattr("maskworks.freed_memory.ctypes.CDLL", lambda _: Path())  # a library without mallopt
     assert keep_freed_memory() is False

@@ -7,8 +7,8 @@ import threading
 import pytest
 import torch
 
-from cpu_operators.threads import each
-from tests.torch_threads import torch_threads
+from maskworks_torch.cpu_operators.threads import each
+from tests.support.torch_threads import torch_threads
 
 
 @pytest.fixture(params=[1, 3])

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from segkit.config import PRECISIONS
-from segkit.device import select_both, select_device, select_precision
-from segkit.errors import DeviceError
+from maskworks.config import PRECISIONS
+from maskworks.errors import DeviceError
+from maskworks_torch.device import select_both, select_device, select_precision
 
 
 def test_auto_takes_a_gpu_if_there_is_one():
@@ -55,7 +55,7 @@ def test_auto_takes_bf16_where_the_cpu_has_it(tmp_path, monkeypatch, cpuinfo, ex
     file = tmp_path / "cpuinfo"
     file.write_text(cpuinfo)
     # Stands for /proc/cpuinfo, which cannot be changed.
-    monkeypatch.setattr("segkit.device.Path", lambda _: file)
+    monkeypatch.setattr("maskworks_torch.device.Path", lambda _: file)
     assert select_precision("auto", "cpu") == expected
 
 
@@ -76,7 +76,7 @@ def test_auto_asks_the_gpu_that_was_chosen(monkeypatch, device, expected):
 
 
 def test_auto_is_fp32_where_nothing_is_known_about_the_cpu(tmp_path, monkeypatch):
-    monkeypatch.setattr("segkit.device.Path", lambda _: tmp_path / "missing")
+    monkeypatch.setattr("maskworks_torch.device.Path", lambda _: tmp_path / "missing")
     assert select_precision("auto", "cpu") == "fp32"
 
 

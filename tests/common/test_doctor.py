@@ -1,4 +1,4 @@
-"""`segkit doctor`: what is right is called right, what is wrong is named, and one broken part does not hide another."""
+"""`maskworks doctor`: what is right is called right, what is wrong is named, and a broken part hides no other."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from redis_process import SERVER, RedisProcess
 
-from segkit.config import RedisServerConfig
-from segkit.doctor import system
-from segkit.doctor.finding import Finding, guarded
-from segkit.doctor.known_image import EXTREME_POINTS, known_image
-from segkit.doctor.redis import redis
-from segkit.doctor.report import as_json, table
-from segkit.doctor.trial import trial
-from segkit.errors import BadImage, DeviceError
-from segkit.geometry import extreme_values
-from segkit.types import Instance, Request
+from maskworks.commands.doctor import system
+from maskworks.commands.doctor.finding import Finding, guarded
+from maskworks.commands.doctor.redis import redis
+from maskworks.commands.doctor.reference_image import EXTREME_POINTS, known_image
+from maskworks.commands.doctor.report import as_json, table
+from maskworks.commands.doctor.trial import trial
+from maskworks.config import RedisServerConfig
+from maskworks.errors import BadImage, DeviceError
+from maskworks.geometry import extreme_values
+from maskworks.types import Instance, Request
+from tests.support.redis_process import SERVER, RedisProcess
 
-DOCTOR = [Path(sysconfig.get_path("scripts")) / "segkit", "doctor"]
+DOCTOR = [Path(sysconfig.get_path("scripts")) / "maskworks", "doctor"]
 
 
 def examined(*flags, **environment):

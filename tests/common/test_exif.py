@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from PIL import Image
-from samples import encoded
 
-from segkit.config import InputConfig
-from segkit.errors import BadImage
-from segkit.wire.image import decode_image
+from maskworks.config import InputConfig
+from maskworks.errors import BadImage
+from maskworks.images.reader import decode_image
+from tests.support.samples import encoded
 
 LOSSLESS = {"WEBP": {"lossless": True, "exact": True}}
 RGB = np.random.default_rng(0).integers(0, 256, (21, 34, 3), np.uint8)

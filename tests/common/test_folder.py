@@ -11,8 +11,9 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from samples import PROMPT, encoded, loaded, picture, prompt
-from workplace import wait_until
+
+from tests.support.samples import PROMPT, encoded, loaded, picture, prompt
+from tests.support.workplace import wait_until
 
 DONE = {"a.png", "a.points", "a.json"}
 
@@ -130,10 +131,10 @@ def test_a_name_too_long_for_results_fails_alone(folders):
 
 LONG_NAMES = """
 import sys, dataclasses
-sys.path.insert(0, "tests/common")
+sys.path.insert(0, "tests/support")
 from bright import MODEL
-from segkit import cli
-sys.exit(cli.predict_poll(dataclasses.replace(MODEL, prompt_suffix=None)))
+from maskworks.commands.poll import predict_poll
+sys.exit(predict_poll(dataclasses.replace(MODEL, prompt_suffix=None)))
 """
 
 

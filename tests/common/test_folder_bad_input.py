@@ -7,7 +7,8 @@ import time
 import zlib
 
 import numpy as np
-from samples import PROMPT, encoded, loaded, picture, prompt
+
+from tests.support.samples import PROMPT, encoded, loaded, picture, prompt
 
 
 def giant_png() -> bytes:

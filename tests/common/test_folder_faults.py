@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from samples import PROMPT, encoded, loaded, picture, prompt
-from workplace import wait_until
 
-from segkit.config import FolderConfig, InputConfig
-from segkit.errors import TransportError
-from segkit.transports import folder
-from segkit.transports.folder import FolderTransport
+from maskworks.config import FolderConfig, InputConfig
+from maskworks.errors import TransportError
+from maskworks.transports.folder import transport as folder
+from maskworks.transports.folder.transport import FolderTransport
+from tests.support.samples import PROMPT, encoded, loaded, picture, prompt
+from tests.support.workplace import wait_until
 
 
 def test_terminated_in_the_middle(folders):
@@ -137,7 +137,7 @@ def test_results_on_another_file_system(folders):
         pytest.skip("no second file system here")
     folders.add("a.jpg", encoded(fmt="JPEG"))
     folders.add("b.jpg", b"")
-    other = shared / f"segkit-test-{os.getpid()}"
+    other = shared / f"maskworks-test-{os.getpid()}"
     try:
         code, said = folders.run(
             "--prediction_out", str(other), "--prediction_tmp", str(folders.root), "--incomplete_wait", "0"
@@ -227,8 +227,8 @@ def test_a_name_is_used_again_and_again(folders):
 LEAVE_CLAIMS = """
 import os, sys
 from pathlib import Path
-from segkit.transports.arrivals import Pair
-from segkit.transports.claims import Claims
+from maskworks.transports.folder.scan import Pair
+from maskworks.transports.folder.claims import Claims
 claims = Claims(Path(sys.argv[1]), ".points")
 claims.take(Pair("whole", "whole.png", "whole.points"))
 claims.take(Pair("half", "half.png", "half.points")).image.unlink()

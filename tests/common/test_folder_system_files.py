@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from samples import encoded
-from workplace import wait_until
+from tests.support.samples import encoded
+from tests.support.workplace import wait_until
 
 CLAIMED = ".claims/*/*/a.points"
 

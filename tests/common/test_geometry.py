@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from segkit.geometry import (
+from maskworks.geometry import (
     bounding_box,
     compose,
     drop_specks,
@@ -17,7 +17,7 @@ from segkit.geometry import (
     overlap,
     trace,
 )
-from segkit.types import Instance
+from maskworks.types import Instance
 
 
 def _size(rng):

@@ -8,10 +8,10 @@ import threading
 import time
 
 import pytest
-from redis_process import free_port
-from workplace import WORKER, wait_until
 
-from segkit import heartbeat
+from maskworks import heartbeat
+from tests.support.redis_process import free_port
+from tests.support.workplace import WORKER, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def test_the_end_does_not_wait_for_the_server():
 def test_a_worker_that_hangs_is_found(folders, tmp_path, monkeypatch):
     """As a whole, with all its threads."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(heartbeat, "folder", lambda: tmp_path / f"segkit-{os.getuid()}")
+    monkeypatch.setattr(heartbeat, "folder", lambda: tmp_path / f"maskworks-{os.getuid()}")
     with folders.start("--continuous", "--quiet") as worker:
         wait_until(lambda: list(heartbeat.folder().glob("*.json")))
         worker.send_signal(signal.SIGSTOP)
@@ -102,9 +102,9 @@ def test_the_process_number_of_a_dead_worker_is_in_use_again(folder, tmp_path):
     command = [sys.executable, str(WORKER), "--prediction_in", str(tmp_path), "--prediction_out", str(tmp_path / "out")]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen([*command, "--continuous", "--quiet"], env=environment) as worker:
-        wait_until(lambda: list(tmp_path.glob("segkit-*/*.json")))
+        wait_until(lambda: list(tmp_path.glob("maskworks-*/*.json")))
         worker.kill()
-    (left,) = tmp_path.glob("segkit-*/*.json")
+    (left,) = tmp_path.glob("maskworks-*/*.json")
     folder.mkdir(mode=0o700)
     left.rename(folder / f"worker-{os.getppid()}.json")
     os.utime(folder / f"worker-{os.getppid()}.json", (1, 1))

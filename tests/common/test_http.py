@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from http_process import HttpProcess, form, pixels
-from samples import PROMPT, encoded, picture
+
+from tests.support.http_process import HttpProcess, form, pixels
+from tests.support.samples import PROMPT, encoded, picture
 
 RING = [[4, 4], [4, 12], [12, 12], [12, 4]]
 OPEX = "application/vnd.opex+json"
@@ -159,10 +160,10 @@ def test_health_readiness_and_metrics(client):
     client.post("/predict", files=form())
     client.post("/predict", files=form(b""))
     text = client.get("/metrics").text
-    assert 'segkit_errors_total{code="bad_image"}' in text
-    assert 'segkit_http_answers_total{status="200"}' in text
-    assert 'segkit_http_answers_total{status="400"}' in text
-    assert 'segkit_stage_seconds_bucket{le="+Inf",stage="predict"}' in text
+    assert 'maskworks_errors_total{code="bad_image"}' in text
+    assert 'maskworks_http_answers_total{status="200"}' in text
+    assert 'maskworks_http_answers_total{status="400"}' in text
+    assert 'maskworks_stage_seconds_bucket{le="+Inf",stage="predict"}' in text
 
 
 def test_the_description_names_every_path_and_every_reference_is_there(client):

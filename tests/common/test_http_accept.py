@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from segkit.errors import NotAcceptable
-from segkit.wire.accept import choose, takes_gzip
+from maskworks.errors import NotAcceptable
+from maskworks.transports.http.negotiation import choose, takes_gzip
 
 OFFERED = ("application/json", "application/vnd.opex+json", "image/png")
 

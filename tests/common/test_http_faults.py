@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from http_process import HttpProcess, check_headers_are_cut_off, form, pixels, read_answer
-from samples import PROMPT, encoded, picture
-from workplace import wait_until
+
+from tests.support.http_process import HttpProcess, check_headers_are_cut_off, form, pixels, read_answer
+from tests.support.samples import PROMPT, encoded, picture
+from tests.support.workplace import wait_until
 
 QUERY = '?prompt={"points":[[8,4],[4,8],[12,8],[8,12]]}'.replace('"', "%22")
 

@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from http_process import HttpProcess, form
-from samples import encoded
-from workplace import WORKER, wait_until
+
+from tests.support.http_process import HttpProcess, form
+from tests.support.samples import encoded
+from tests.support.workplace import WORKER, wait_until
 
 
 def codes(answers):
@@ -119,7 +120,7 @@ def test_stopping_answers_what_has_arrived():
     server = HttpProcess(seconds=0.2)
     with server.client(limits=httpx.Limits(max_connections=10)) as client, ThreadPoolExecutor(10) as pool:
         pending = [pool.submit(client.post, "/predict", files=form()) for _ in range(10)]
-        wait_until(lambda: "segkit_results_total 2" in httpx.get(f"{server.url}/metrics").text.replace(".0", ""))
+        wait_until(lambda: "maskworks_results_total 2" in httpx.get(f"{server.url}/metrics").text.replace(".0", ""))
         server.process.send_signal(signal.SIGTERM)
         answers = [answer.result() for answer in pending]
     assert codes(answers) == [200] * 10

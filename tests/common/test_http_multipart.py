@@ -5,8 +5,8 @@ import os
 import httpx
 import pytest
 
-from segkit.errors import BadImage
-from segkit.wire.multipart import MOST_PARTS, read_parts
+from maskworks.errors import BadImage
+from maskworks.transports.http.multipart import MOST_PARTS, read_parts
 
 
 def encoded(parts) -> tuple[bytes, str]:

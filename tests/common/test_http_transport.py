@@ -6,9 +6,9 @@ import weakref
 
 import pytest
 
-from segkit.errors import Overloaded
-from segkit.transports.http import Exchange, HttpTransport
-from segkit.types import Job, Outcome
+from maskworks.errors import Overloaded
+from maskworks.transports.http.transport import Exchange, HttpTransport
+from maskworks.types import Job, Outcome
 
 
 def job():

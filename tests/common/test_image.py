@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from samples import encoded
 
-from segkit.config import InputConfig
-from segkit.errors import BadImage, ImageTooLarge, RequestError
-from segkit.wire.image import decode_image, encode_mask, palette
-from tests.peak_memory import peak_memory
+from maskworks.config import InputConfig
+from maskworks.errors import BadImage, ImageTooLarge, RequestError
+from maskworks.images.reader import decode_image
+from maskworks.wire.mask_png import encode_mask, palette
+from tests.support.peak_memory import peak_memory
+from tests.support.samples import encoded
 
 CONFIG = InputConfig()
 LOSSLESS = {"WEBP": {"lossless": True, "exact": True}}

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from segkit.errors import BadJson
-from segkit.wire.jsontext import MOST_MARKS, read_object, write
-from tests.peak_memory import peak_memory
+from maskworks.errors import BadJson
+from maskworks.wire.jsontext import MOST_MARKS, read_object, write
+from tests.support.peak_memory import peak_memory
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 
 PROGRAM = """
 import logging, os
-from segkit import log
-from segkit.config import LogConfig
+from maskworks import log
+from maskworks.config import LogConfig
 log.set_up(LogConfig())
 {extra}
-logging.getLogger("segkit.test").warning("written nowhere")
+logging.getLogger("maskworks.test").warning("written nowhere")
 print("still there", flush=True)
 os._exit(0)
 """

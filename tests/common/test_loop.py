@@ -4,17 +4,17 @@ import threading
 import time
 
 import pytest
-from bright import Bright
-from samples import PROMPT, encoded
 
-from segkit.config import LoopConfig
-from segkit.errors import TransportError
-from segkit.loop import Loop
-from segkit.pipeline import Pipeline
-from segkit.transports.memory import MemoryTransport
-from segkit.types import Job
-from segkit.wire.image import encode_mask
-from segkit.wire.request import decode_pair
+from maskworks.config import LoopConfig
+from maskworks.errors import TransportError
+from maskworks.loop import Loop
+from maskworks.pipeline import Pipeline
+from maskworks.transports.memory import MemoryTransport
+from maskworks.types import Job
+from maskworks.wire.mask_png import encode_mask
+from maskworks.wire.request import decode_pair
+from tests.support.bright import Bright
+from tests.support.samples import PROMPT, encoded
 
 
 def jobs(number):

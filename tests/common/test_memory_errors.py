@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from segkit.errors import OutOfMemory
-from segkit.memory_errors import memory_errors
+from maskworks.errors import OutOfMemory
+from maskworks.memory_errors import memory_errors
 
 
 def test_on_a_cpu():

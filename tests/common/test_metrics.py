@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from segkit.errors import BadImage, BadPrompt, Internal
-from segkit.metrics import Metrics
-from segkit.types import Outcome
+from maskworks.errors import BadImage, BadPrompt, Internal
+from maskworks.metrics import Metrics
+from maskworks.types import Outcome
 
 
 def counted(*outcomes):

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 from opex import ObjectPredictions
-from samples import picture
 
-from segkit.geometry import compose, fill, trace
-from segkit.types import Instance, Prediction, Region, Request
-from segkit.wire.opex import encode_opex
+from maskworks.geometry import compose, fill, trace
+from maskworks.types import Instance, Prediction, Region, Request
+from maskworks.wire.opex import encode_opex
+from tests.support.samples import picture
 
 
 def predicted(*instances, name="photo", meta=None):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segkit.geometry import compose, trace
-from segkit.overlay import draw_overlay, encode_overlay
-from segkit.types import Instance, Prediction, Prompt, Request
-from segkit.wire.image import palette
+from maskworks.geometry import compose, trace
+from maskworks.overlay import draw_overlay, encode_overlay
+from maskworks.types import Instance, Prediction, Prompt, Request
+from maskworks.wire.mask_png import palette
 
 COLOURS = np.frombuffer(palette(), np.uint8).reshape(256, 3)
 

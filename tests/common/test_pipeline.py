@@ -7,19 +7,19 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from bright import Bright
 from PIL import Image
-from samples import PROMPT, encoded, picture
 
-from segkit.config import InputConfig, ShapeConfig
-from segkit.errors import BadImage, OutOfMemory
-from segkit.overlay import draw_overlay
-from segkit.pipeline import Pipeline
-from segkit.types import Instances, Job
-from segkit.wire.image import encode_mask
-from segkit.wire.opex import encode_opex
-from segkit.wire.reply import encode_reply
-from segkit.wire.request import address, decode_message, decode_pair
+from maskworks.config import InputConfig, ShapeConfig
+from maskworks.errors import BadImage, OutOfMemory
+from maskworks.overlay import draw_overlay
+from maskworks.pipeline import Pipeline
+from maskworks.types import Instances, Job
+from maskworks.wire.mask_png import encode_mask
+from maskworks.wire.opex import encode_opex
+from maskworks.wire.reply import encode_reply
+from maskworks.wire.request import address, decode_message, decode_pair
+from tests.support.bright import Bright
+from tests.support.samples import PROMPT, encoded, picture
 
 
 def pipeline(predictor=None, **settings):

@@ -5,9 +5,9 @@ import base64
 import numpy as np
 import pytest
 
-from segkit.errors import BadJson, BadPrompt
-from segkit.wire.jsontext import read_object
-from segkit.wire.prompt import parse_prompt
+from maskworks.errors import BadJson, BadPrompt
+from maskworks.wire.jsontext import read_object
+from maskworks.wire.prompt import parse_prompt
 
 FOUR = "[[1, 2], [3.5, 4], [5, -6], [7, 8]]"
 BOX = '{"x0": 1, "y0": 2, "x1": 3, "y1": 4}'

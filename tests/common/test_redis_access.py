@@ -11,12 +11,12 @@ import threading
 
 import pytest
 import redis
-from redis_process import SERVER, Listener, RedisProcess, message
-from workplace import WORKER, wait_until
 
-from segkit.config import RedisServerConfig
-from segkit.errors import TransportError
-from segkit.transports.redis_server import RedisServer
+from maskworks.config import RedisServerConfig
+from maskworks.errors import TransportError
+from maskworks.transports.redis.server import RedisServer
+from tests.support.redis_process import SERVER, Listener, RedisProcess, message
+from tests.support.workplace import WORKER, wait_until
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 

@@ -6,13 +6,13 @@ import threading
 
 import pytest
 from redis import exceptions
-from redis_process import SERVER
-from workplace import wait_until
 
-from segkit.config import RedisConfig
-from segkit.errors import TransportError
-from segkit.transports.redis_listener import Listener
-from segkit.transports.redis_pubsub import PubSubTransport
+from maskworks.config import RedisConfig
+from maskworks.errors import TransportError
+from maskworks.transports.redis.listener import Listener
+from maskworks.transports.redis.pubsub import PubSubTransport
+from tests.support.redis_process import SERVER
+from tests.support.workplace import wait_until
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 

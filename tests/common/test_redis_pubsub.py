@@ -7,8 +7,9 @@ import time
 from urllib.request import urlopen
 
 import pytest
-from redis_process import SERVER, Listener, RedisProcess, free_port, heavy_message, mask_of, message
-from workplace import wait_until
+
+from tests.support.redis_process import SERVER, Listener, RedisProcess, free_port, heavy_message, mask_of, message
+from tests.support.workplace import wait_until
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 
@@ -214,13 +215,13 @@ def test_prometheus_is_told(server, client, listener):
         client.publish("requests", message())
         client.publish("requests", message(label=66))
         listener.answers(2)
-        wait_until(lambda: 'segkit_errors_total{code="internal"} 1.0' in metrics(port))
+        wait_until(lambda: 'maskworks_errors_total{code="internal"} 1.0' in metrics(port))
         text = metrics(port)
         end(worker)
-    assert "segkit_results_total 1.0" in text
-    assert 'segkit_stage_seconds_count{stage="decode"} 2.0' in text
-    assert "segkit_waiting_requests 0.0" in text
-    assert "segkit_requests_in_flight 0.0" in text
+    assert "maskworks_results_total 1.0" in text
+    assert 'maskworks_stage_seconds_count{stage="decode"} 2.0' in text
+    assert "maskworks_waiting_requests 0.0" in text
+    assert "maskworks_requests_in_flight 0.0" in text
 
 
 def metrics(port):

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis import exceptions
-from redis_process import SERVER
 
-from segkit.config import RedisConfig, RedisServerConfig
-from segkit.errors import GaveUp, TransportError
-from segkit.transports import redis_server
-from segkit.transports.redis_server import RedisServer, answer
-from segkit.types import Outcome
+from maskworks.config import RedisConfig, RedisServerConfig
+from maskworks.errors import GaveUp, TransportError
+from maskworks.transports.redis import server as redis_server
+from maskworks.transports.redis.server import RedisServer, answer
+from maskworks.types import Outcome
+from tests.support.redis_process import SERVER
 
 CONFIG = RedisConfig(redis_in="requests", redis_out="results")
 IN_PIPELINE = "Command # 1 (XADD out) of pipeline caused error: "

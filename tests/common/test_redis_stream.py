@@ -8,10 +8,10 @@ import time
 
 import pytest
 from redis import exceptions
-from redis_process import SERVER, RedisProcess, entries, heavy_message, mask_of, message, stream_transport
-from workplace import wait_until
 
-from segkit.types import Outcome
+from maskworks.types import Outcome
+from tests.support.redis_process import SERVER, RedisProcess, entries, heavy_message, mask_of, message, stream_transport
+from tests.support.workplace import wait_until
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 
@@ -64,7 +64,7 @@ def test_entries_become_results_and_are_gone(server, client):
     assert found["bad"][0]["error"]["code"] == "bad_image"
     assert found[None][0]["error"]["code"] == "bad_json"
     assert client.xlen("requests") == 0
-    assert client.xpending("requests", "segkit")["pending"] == 0
+    assert client.xpending("requests", "maskworks")["pending"] == 0
 
 
 def test_answers_go_where_they_are_wanted(server, client):
@@ -110,10 +110,10 @@ def test_workers_die_and_nothing_is_lost(server, client, capsys):
 
 
 def test_a_long_job_is_not_taken_from_a_living_worker(server, client):
-    client.xgroup_create("requests", "segkit", "0", mkstream=True)
+    client.xgroup_create("requests", "maskworks", "0", mkstream=True)
     client.xadd("requests", {"data": message(id="long")})
     with server.worker(*STREAM, seconds=4) as one:
-        wait_until(lambda: client.xpending("requests", "segkit")["pending"] == 1)
+        wait_until(lambda: client.xpending("requests", "maskworks")["pending"] == 1)
         with server.worker(*STREAM, seconds=0) as two:
             found = results(client, 1)
             end(one, two)
@@ -121,10 +121,10 @@ def test_a_long_job_is_not_taken_from_a_living_worker(server, client):
 
 
 def test_much_work_of_the_dead_is_taken_over_once(server, client):
-    client.xgroup_create("requests", "segkit", "0", mkstream=True)
+    client.xgroup_create("requests", "maskworks", "0", mkstream=True)
     for index in range(12):
         client.xadd("requests", {"data": message(id=str(index))})
-    client.xreadgroup("segkit", "dead", {"requests": ">"})
+    client.xreadgroup("maskworks", "dead", {"requests": ">"})
     with server.worker(*STREAM, seconds=0.5) as worker:  # for all it takes much longer than --redis_claim_idle
         results(client, 12)
         wait_until(lambda: client.xlen("requests") == 0)
@@ -134,14 +134,14 @@ def test_much_work_of_the_dead_is_taken_over_once(server, client):
 
 
 def test_what_ends_every_worker_is_put_aside(server, client):
-    client.xgroup_create("requests", "segkit", "0", mkstream=True)
+    client.xgroup_create("requests", "maskworks", "0", mkstream=True)
     client.xadd("requests", {"data": message(id="deadly")})
     for index in range(3):  # workers that died with it
         if index == 0:
-            client.xreadgroup("segkit", f"dead{index}", {"requests": ">"})
+            client.xreadgroup("maskworks", f"dead{index}", {"requests": ">"})
         else:
-            entry = client.xpending_range("requests", "segkit", "-", "+", 1)[0]["message_id"]
-            client.xclaim("requests", "segkit", f"dead{index}", 0, [entry])
+            entry = client.xpending_range("requests", "maskworks", "-", "+", 1)[0]["message_id"]
+            client.xclaim("requests", "maskworks", f"dead{index}", 0, [entry])
     client.xadd("requests", {"data": message(id="harmless")})
     with server.worker(*STREAM, "--redis_max_deliveries", "3") as worker:
         found = results(client, 2)
@@ -177,8 +177,8 @@ def test_stops_do_not_count_as_tries(server, client):
 def test_entries_survive_a_connection_that_breaks_while_they_are_taken_over(server, client, monkeypatch):
     for index in range(3):
         client.xadd("requests", {"data": message(id=str(index))})
-    client.xgroup_create("requests", "segkit", "0")
-    client.xreadgroup("segkit", "dead", {"requests": ">"})
+    client.xgroup_create("requests", "maskworks", "0")
+    client.xreadgroup("maskworks", "dead", {"requests": ">"})
     time.sleep(0.35)
     transport = stream_transport(server, redis_claim_idle=0.3)
     look, looks = transport._deliveries, []
@@ -255,10 +255,10 @@ def test_after_an_outage_the_living_say_so_first(server, client):
     """They could not, so what they have in hand looks abandoned to a worker that starts then."""
     for _ in range(2):
         client.xadd("requests", {"data": message()})
-    client.xgroup_create("requests", "segkit", "0")
-    ((_, [(given_back, _), (in_hand, _)]),) = client.xreadgroup("segkit", "living", {"requests": ">"})
-    client.xclaim("requests", "segkit", "living", 0, [given_back], idle=2**31 - 1, justid=True)
-    client.xclaim("requests", "segkit", "living", 0, [in_hand], idle=10_000_000, justid=True)
+    client.xgroup_create("requests", "maskworks", "0")
+    ((_, [(given_back, _), (in_hand, _)]),) = client.xreadgroup("maskworks", "living", {"requests": ">"})
+    client.xclaim("requests", "maskworks", "living", 0, [given_back], idle=2**31 - 1, justid=True)
+    client.xclaim("requests", "maskworks", "living", 0, [in_hand], idle=10_000_000, justid=True)
     transport = stream_transport(server, redis_claim_idle=3600)
     assert [job.receipt for job in transport.receive(8, 0.05)] == [given_back]
     assert transport.receive(8, 0.05) == []

@@ -7,12 +7,13 @@ import json
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from samples import picture
 
-from segkit import clients, errors
-from segkit.geometry import compose, trace
-from segkit.types import Instance, Prediction, Request
-from segkit.wire.reply import decode_reply, encode_error, encode_reply
+from maskworks import errors
+from maskworks.commands import redis_clients as clients
+from maskworks.geometry import compose, trace
+from maskworks.types import Instance, Prediction, Request
+from maskworks.wire.reply import decode_reply, encode_error, encode_reply
+from tests.support.samples import picture
 
 
 def reply(*instances, named=False, meta=None):

@@ -6,14 +6,14 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from samples import PROMPT, encoded, picture
 
-from segkit.config import InputConfig
-from segkit.errors import BadImage, BadJson, BadPrompt, ImageTooLarge
-from segkit.types import Job
-from segkit.wire.jsontext import MOST_MARKS
-from segkit.wire.request import address, decode_bare_image, decode_image_message, decode_message, decode_pair
-from tests.peak_memory import peak_memory
+from maskworks.config import InputConfig
+from maskworks.errors import BadImage, BadJson, BadPrompt, ImageTooLarge
+from maskworks.types import Job
+from maskworks.wire.jsontext import MOST_MARKS
+from maskworks.wire.request import address, decode_bare_image, decode_image_message, decode_message, decode_pair
+from tests.support.peak_memory import peak_memory
+from tests.support.samples import PROMPT, encoded, picture
 
 CONFIG = InputConfig()
 POINTS = json.loads(PROMPT)

@@ -8,7 +8,7 @@ import threading
 import pytest
 from redis import exceptions
 
-from segkit.transports.resp import RespReader
+from maskworks.transports.redis.resp import RespReader
 
 
 @pytest.fixture

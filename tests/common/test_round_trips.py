@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opex import ObjectPredictions
-from samples import encoded
-from strategies import NAMES, instances, json_values, masks, prompts, single_prompts
 
-from segkit.config import InputConfig
-from segkit.errors import BadJson, BadPrompt, RequestError
-from segkit.geometry import compose, fill, trace
-from segkit.types import Job, Prediction, Request
-from segkit.wire.opex import encode_opex
-from segkit.wire.prompt import parse_prompt
-from segkit.wire.reply import decode_reply, encode_reply
-from segkit.wire.request import address, decode_message
+from maskworks.config import InputConfig
+from maskworks.errors import BadJson, BadPrompt, RequestError
+from maskworks.geometry import compose, fill, trace
+from maskworks.types import Job, Prediction, Request
+from maskworks.wire.opex import encode_opex
+from maskworks.wire.prompt import parse_prompt
+from maskworks.wire.reply import decode_reply, encode_reply
+from maskworks.wire.request import address, decode_message
+from tests.support.samples import encoded
+from tests.support.strategies import NAMES, instances, json_values, masks, prompts, single_prompts
 
 many = settings(deadline=None, derandomize=True, max_examples=300)
 IMAGE = np.zeros((20, 20, 3), np.uint8)

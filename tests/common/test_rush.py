@@ -7,13 +7,13 @@ import time
 
 import pytest
 from redis.exceptions import ConnectionError
-from redis_process import SERVER
-from workplace import wait_until
 
-from segkit.config import RedisConfig
-from segkit.transports.redis_listener import Listener
-from segkit.transports.redis_pubsub import PubSubTransport
-from segkit.transports.rush import Rush
+from maskworks.config import RedisConfig
+from maskworks.transports.redis.listener import Listener
+from maskworks.transports.redis.pubsub import PubSubTransport
+from maskworks.transports.redis.rush import Rush
+from tests.support.redis_process import SERVER
+from tests.support.workplace import wait_until
 
 
 def test_small_messages_are_no_rush():

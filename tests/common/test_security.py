@@ -9,16 +9,16 @@ import signal
 from pathlib import Path
 
 import pytest
-from http_process import HttpProcess
-from redis_process import SERVER, Listener, RedisProcess, entries, message
-from samples import PROMPT, encoded
 from starlette.requests import HTTPConnection
-from workplace import wait_until
 
-from segkit import clients
-from segkit.config import MetricsConfig
-from segkit.errors import Unauthorized
-from segkit.transports.http_token import check_token
+from maskworks.commands import redis_clients as clients
+from maskworks.config import MetricsConfig
+from maskworks.errors import Unauthorized
+from maskworks.transports.http.token import check_token
+from tests.support.http_process import HttpProcess
+from tests.support.redis_process import SERVER, Listener, RedisProcess, entries, message
+from tests.support.samples import PROMPT, encoded
+from tests.support.workplace import wait_until
 
 
 @pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
@@ -66,7 +66,7 @@ def test_answers_cannot_be_sent_where_the_worker_cannot_write(tmp_path, mode, re
 
 
 def pending(client):
-    return client.xpending("requests", "segkit")["pending"]
+    return client.xpending("requests", "maskworks")["pending"]
 
 
 def test_links_in_the_input_folder_are_taken_away_and_their_targets_are_not(folders, tmp_path):

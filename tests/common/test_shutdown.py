@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from segkit.shutdown import Shutdown
+from maskworks.shutdown import Shutdown
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -5,9 +5,9 @@ import struct
 import numpy as np
 import pytest
 
-from segkit.config import InputConfig
-from segkit.errors import BadImage
-from segkit.wire.image import decode_image
+from maskworks.config import InputConfig
+from maskworks.errors import BadImage
+from maskworks.images.reader import decode_image
 
 
 def grey(data, **options):

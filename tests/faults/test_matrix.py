@@ -20,7 +20,7 @@ from PIL import Image
 
 from soak.drivers import DRIVERS
 from soak.load import Request, giant
-from tests.faults.subjects import CASES
+from tests.support.subjects import CASES
 
 TRANSPORTS = [
     pytest.param(

@@ -1,4 +1,4 @@
-"""The images under test: the one named by SEGKIT_IMAGE, e.g. `dextr-cpu`, else all that are built here."""
+"""The images under test: the one named by MASKWORKS_IMAGE, e.g. `dextr-cpu`, else all that are built here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.images.container import ROOT, Image, built, open_image
+from tests.support.container import ROOT, Image, built, open_image
 
 
 def builder() -> str:
@@ -20,7 +20,7 @@ def builder() -> str:
 
 
 BUILDER = builder()
-WANTED = os.environ.get("SEGKIT_IMAGE")
+WANTED = os.environ.get("MASKWORKS_IMAGE")
 BUILT = built(BUILDER) if BUILDER else []
 
 

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from tests.images.container import ROOT, USER, VERSIONS, fill
+from tests.support.container import ROOT, USER, VERSIONS, fill
 
 
 def test_all_commands_are_there_and_say_what_they_do(image):
@@ -23,19 +23,19 @@ def test_the_labels_tell_what_is_inside(image):
     labels = image.engine.inspect()["Labels"]
     code = "import torch, torchvision; print(torch.__version__, torchvision.__version__, torch.version.cuda)"
     torch, torchvision, cuda = image.run("python", "-c", code).stdout.split()
-    assert labels["org.opencontainers.image.title"] == f"segkit-{image.model}"
+    assert labels["org.opencontainers.image.title"] == f"maskworks-{image.model}"
     assert labels["org.opencontainers.image.licenses"] == "MIT"
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?|unknown", labels["org.opencontainers.image.revision"])
-    assert labels["segkit.device"] == image.device
-    assert labels["segkit.torch"] == torch.partition("+")[0]
-    assert labels["segkit.torchvision"] == torchvision.partition("+")[0]
+    assert labels["maskworks_torch.device"] == image.device
+    assert labels["maskworks.torch"] == torch.partition("+")[0]
+    assert labels["maskworks.torchvision"] == torchvision.partition("+")[0]
     tag = labels["org.opencontainers.image.version"]
     if image.device == "cpu":
         assert tag == f"{VERSIONS[image.model]}_cpu"
         return
     code = "import torch; print(torch._C._cuda_getArchFlags())"
-    assert labels["segkit.cuda"] == cuda
-    assert labels["segkit.cuda-archs"].split(",") == image.run("python", "-c", code).stdout.split()
+    assert labels["maskworks.cuda"] == cuda
+    assert labels["maskworks.cuda-archs"].split(",") == image.run("python", "-c", code).stdout.split()
     assert tag == f"{VERSIONS[image.model]}_cuda{cuda}"
 
 
@@ -73,7 +73,7 @@ def test_nothing_of_the_build_is_left(image):
 
 def test_a_shell_says_what_it_is(image):
     done = image.run("bash", "-i", "-c", "true")
-    assert f"segkit-{image.model} " in done.stdout
+    assert f"maskworks-{image.model} " in done.stdout
     assert "torch 2." in done.stdout
     assert "CPU" in done.stdout or "GPU" in done.stdout
     assert all(command in done.stdout for command in image.commands)
@@ -95,7 +95,7 @@ def test_any_user_has_a_home_a_cache_and_a_place_to_work(image, user):
 
 def test_a_mapped_cache_gets_the_files(image, tmp_path):
     fill(tmp_path / "cache" / "x")
-    code = "from segkit.checkpoints import cache_folder; (cache_folder('x') / 'weights').touch()"
+    code = "from maskworks_torch.checkpoints import cache_folder; (cache_folder('x') / 'weights').touch()"
     done = image.run("python", "-c", code, mounts={"/.cache": tmp_path / "cache"})
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "cache" / "x" / "weights").stat().st_uid == int(USER.partition(":")[0])
@@ -113,7 +113,7 @@ def test_the_list_of_parts_names_each_once(image):
     environment = {**os.environ, "BUILDER": image.engine.program}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     parts = json.loads(done.stdout)["components"]
-    assert {"torch", "segkit", "tini", "python3"} <= {part["name"] for part in parts}
+    assert {"torch", "maskworks", "tini", "python3"} <= {part["name"] for part in parts}
     assert len({part["bom-ref"] for part in parts}) == len(parts)
 
 
@@ -123,8 +123,8 @@ def test_exit_codes_come_through(image):
 
 
 def test_health_is_fine_where_no_worker_runs(image):
-    assert image.run("segkit-health").returncode == 0
-    assert image.engine.inspect()["Healthcheck"]["Test"] == ["CMD", "segkit-health"]
+    assert image.run("maskworks-health").returncode == 0
+    assert image.engine.inspect()["Healthcheck"]["Test"] == ["CMD", "maskworks-health"]
 
 
 def test_mmdetections_operators_and_configs_are_there(image):

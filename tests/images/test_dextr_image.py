@@ -6,10 +6,10 @@ import base64
 import json
 
 import pytest
-from redis_process import SERVER, Listener, RedisProcess, mask_of
-from workplace import wait_until
 
-from tests.images.container import ROOT, fill
+from tests.support.container import ROOT, fill
+from tests.support.redis_process import SERVER, Listener, RedisProcess, mask_of
+from tests.support.workplace import wait_until
 
 PHOTOS = ROOT / "dextr" / "demo" / "photos"
 GRACE = 10  # seconds after which `docker stop` kills
@@ -55,7 +55,7 @@ def test_redis_on_this_machine_and_a_quick_end(dextr, tmp_path):
 
 def test_health_is_that_of_the_worker(dextr, data):
     """The worker runs beside a shell here, which waits until it is well, and then stops it."""
-    script = 'segkit-health && exit 9; "$0" "$@" & until segkit-health; do sleep 1; done; kill $!; wait $!'
+    script = 'maskworks-health && exit 9; "$0" "$@" & until maskworks-health; do sleep 1; done; kill $!; wait $!'
     done = dextr.run("sh", "-c", script, *POLL, "--continuous", mounts={"/data": data})
     assert done.returncode == 0, done.stderr
     assert "no dextr_predict_poll is running" in done.stderr

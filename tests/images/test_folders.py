@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.images.container import ROOT, USER, fill
+from tests.support.container import ROOT, USER, fill
 
 GOLDEN = ROOT / "tests" / "golden"
 PHOTO = ROOT / "dextr" / "demo" / "photos" / "coffee.jpg"

@@ -1,4 +1,4 @@
-"""What the models contribute to `segkit doctor`: right installations pass, wrong kernels are found."""
+"""What the models contribute to `maskworks doctor`: right installations pass, wrong kernels are found."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import logging
 import pytest
 import torch
 
-from segkit.doctor import command
-from segkit.doctor.known_network import TOLERANCES, agreement, formula_weights, samples
-from segkit.errors import CheckpointError
-from segkit_mmdet import checkup as mmdet_checkup
-from segkit_mmdet.installation import missing
-from tests.torch_threads import torch_threads
+from maskworks.commands.doctor import command
+from maskworks.errors import CheckpointError
+from maskworks_mmdet import checkup as mmdet_checkup
+from maskworks_mmdet.installation import missing
+from maskworks_torch.doctor.reference_network import TOLERANCES, agreement, formula_weights, samples
+from tests.support.torch_threads import torch_threads
 
 NEEDS_MMDET = pytest.mark.skipif(bool(missing()), reason="MMDetection is not installed: make mmdetection")
 
@@ -50,7 +50,7 @@ def test_every_model_is_right_here(examined, precision):
 
 
 def test_a_wrong_convolution_is_found(examined, monkeypatch):
-    from cpu_operators.packed_conv import PackedConv
+    from maskworks_torch.cpu_operators.packed_conv import PackedConv
 
     forward = PackedConv.forward
 
@@ -66,7 +66,7 @@ def test_a_wrong_convolution_is_found(examined, monkeypatch):
 
 
 def test_a_wrong_product_is_found(examined, monkeypatch):
-    from cpu_operators.winograd import WinogradConv
+    from maskworks_torch.cpu_operators.winograd import WinogradConv
 
     forward = WinogradConv.forward
     monkeypatch.setattr(WinogradConv, "forward", lambda self, x, *rest: forward(self, x.flip(-1), *rest))
@@ -76,7 +76,7 @@ def test_a_wrong_product_is_found(examined, monkeypatch):
 
 
 def test_a_wrong_attention_is_found(examined, monkeypatch):
-    from segkit_sam import encoder
+    from maskworks_sam import encoder
 
     attention = encoder.blockwise_attention
     monkeypatch.setattr(encoder, "blockwise_attention", lambda q, k, v, h, w: attention(q, k, v, w, h))
@@ -94,7 +94,7 @@ def test_wrong_numbers_of_plain_code_are_found_too(examined, monkeypatch):
 
 def test_wrong_suppression_is_found(examined, monkeypatch):
     """On the CPU it is compared with itself, so what is broken here is one of two calls."""
-    from segkit_tensormask import checkup
+    from maskworks_tensormask import checkup
 
     detect, calls = checkup.detect, []
 
@@ -110,7 +110,7 @@ def test_wrong_suppression_is_found(examined, monkeypatch):
 
 @NEEDS_MMDET
 def test_a_wrong_operator_is_found(examined, monkeypatch):
-    from segkit_mmdet import operator_trials
+    from maskworks_mmdet import operator_trials
 
     roi_align = operator_trials.ops.roi_align
     monkeypatch.setattr(operator_trials.ops, "roi_align", lambda *args: roi_align(*args).flip(-1))
@@ -121,7 +121,7 @@ def test_a_wrong_operator_is_found(examined, monkeypatch):
 
 @NEEDS_MMDET
 def test_a_wrong_precision_is_found(examined, monkeypatch):
-    from segkit_mmdet import adapter
+    from maskworks_mmdet import adapter
 
     as_float = adapter._as_float
     monkeypatch.setattr(adapter, "_as_float", lambda features: tuple(level * 1.2 for level in as_float(features)))
@@ -131,7 +131,7 @@ def test_a_wrong_precision_is_found(examined, monkeypatch):
 
 @NEEDS_MMDET
 def test_operators_that_a_device_lacks(monkeypatch):
-    from segkit_mmdet import operator_trials
+    from maskworks_mmdet import operator_trials
 
     def lacks(device):
         raise RuntimeError(f"any_impl: implementation for device {device} not found.\n")

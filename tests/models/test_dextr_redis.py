@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from redis_process import SERVER, Listener, RedisProcess, mask_of, message
-from workplace import wait_until
+
+from tests.support.redis_process import SERVER, Listener, RedisProcess, mask_of, message
+from tests.support.workplace import wait_until
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from http_process import HttpProcess, pixels
 from PIL import Image
+
+from tests.support.http_process import HttpProcess, pixels
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PHOTO = Path(__file__).resolve().parents[2] / "dextr" / "demo" / "photos" / "coffee.jpg"

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 
@@ -18,12 +17,10 @@ from PIL import Image
 
 from dextr.model import DextrModel
 from dextr.train.options import parse
-from segkit_dextr.options import DEMO_MODEL
+from maskworks_dextr.options import DEMO_MODEL
+from tests.support.dextr_training_command import draw_ellipses
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "tests" / "models" / "dextr_training"))
-
-from training_command import draw_ellipses  # noqa: E402
 
 
 def printed_commands(path, heading):

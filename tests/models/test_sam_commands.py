@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from workplace import Folders, wait_until
 
-from tests.models.sam.models import CHECKPOINT, PHOTOS, random_sam
+from tests.support.sam_models import CHECKPOINT, PHOTOS, random_sam
+from tests.support.workplace import Folders, wait_until
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 CUP = {"box": {"x0": 77, "y0": 18, "x1": 479, "y1": 391}}

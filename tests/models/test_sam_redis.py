@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from redis_process import SERVER, Listener, RedisProcess, entries, mask_of, message
-from workplace import wait_until
 
-from tests.models.sam.models import CHECKPOINT, PHOTOS
+from tests.support.redis_process import SERVER, Listener, RedisProcess, entries, mask_of, message
+from tests.support.sam_models import CHECKPOINT, PHOTOS
+from tests.support.workplace import wait_until
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from redis_process import SERVER, Listener, RedisProcess, mask_of, message
-from workplace import wait_until
 
 from tensormask.model import TensorMask
+from tests.support.redis_process import SERVER, Listener, RedisProcess, mask_of, message
+from tests.support.workplace import wait_until
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tensormask"
 SCRIPTS = Path(sysconfig.get_path("scripts"))

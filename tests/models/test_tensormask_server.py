@@ -16,11 +16,11 @@ import httpx
 import numpy as np
 import pytest
 import torch
-from http_process import HttpProcess, read_answer
 from PIL import Image
-from samples import encoded
 
-from segkit_tensormask.image_text import write_image
+from maskworks_tensormask.image_text import write_image
+from tests.support.http_process import HttpProcess, read_answer
+from tests.support.samples import encoded
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [sys.executable, str(Path(__file__).with_name("tensormask_tiny_server.py"))]
@@ -99,7 +99,7 @@ def test_prepare_input_says_what_is_wrong(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"nothing")
     for image, code, said in [("broken.png", 1, "not of a known format"), ("missing.png", 2, "No such file")]:
         done = subprocess.run(
-            [sys.executable, "-m", "segkit_tensormask.prepare_input", image, "out.json"],
+            [sys.executable, "-m", "maskworks_tensormask.prepare_input", image, "out.json"],
             cwd=tmp_path, check=False, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == code

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from http_process import HttpProcess
 from PIL import Image
 
-from segkit_tensormask.image_text import write_image
+from maskworks_tensormask.image_text import write_image
 from tensormask.model import TensorMask
+from tests.support.http_process import HttpProcess
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tensormask"
 CONFIG, WEIGHTS = GOLDEN / "configs" / "tiny.yaml", GOLDEN / "model.safetensors"

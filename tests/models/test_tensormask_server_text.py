@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segkit.config import InputConfig
-from segkit.errors import BadImage, BadJson, ImageTooLarge, RequestError
-from segkit_tensormask import image_text
-from segkit_tensormask.image_text import read_image, write_image
-from tests.peak_memory import peak_memory
+from maskworks.config import InputConfig
+from maskworks.errors import BadImage, BadJson, ImageTooLarge, RequestError
+from maskworks_tensormask import image_text
+from maskworks_tensormask.image_text import read_image, write_image
+from tests.support.peak_memory import peak_memory
 
 SPACINGS = [(",", ":"), (", ", ": "), (",\n ", ":"), (" , ", " : ")]
 

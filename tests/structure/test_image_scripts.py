@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.images.container import Engine, Options
 from tests.structure.test_images import MODELS, ROOT, make, stages
+from tests.support.container import Engine, Options
 
 NEEDED = ("sh", "dirname", "basename", "awk", "sed", "git", "xargs", "mkdir")
 
@@ -49,7 +49,8 @@ def test_docker_builds_with_buildkit_whatever_its_default_is(only):
 
 
 @pytest.mark.parametrize(
-    "command", [["image", "build", "dextr-cpu"], ["image", "sbom", "dextr-cpu"], ["run-gpus", "segkit-dextr:cuda", "x"]]
+    "command",
+    [["image", "build", "dextr-cpu"], ["image", "sbom", "dextr-cpu"], ["run-gpus", "maskworks-dextr:cuda", "x"]],
 )
 def test_where_nothing_builds_images_that_is_what_is_said(only, command):
     done = run(ROOT / "docker" / command[0], *command[1:], PATH=str(only), BUILDER="")
@@ -64,13 +65,13 @@ def test_where_nothing_builds_images_that_is_what_is_said(only, command):
 def test_you_are_yourself_in_podmans_containers_too(only, tmp_path, monkeypatch, engine, user, kept):
     program(only, "id", f"echo {user}")
     variables = {"PATH": str(only), "BUILDER": engine, "GPUS": "0 1", "CACHE": str(tmp_path), "DRY_RUN": "1"}
-    lines = run(ROOT / "docker" / "run-gpus", "segkit-sam:cuda", "sam_serve", **variables).stdout.splitlines()
+    lines = run(ROOT / "docker" / "run-gpus", "maskworks-sam:cuda", "sam_serve", **variables).stdout.splitlines()
     assert len(lines) == 2
     for line in lines:
         assert f" -u {user}:{user} " in line
         assert (" --userns=keep-id " in line) == kept
     monkeypatch.setattr(os, "getuid", lambda: user)  # the tests of the images run as anybody
-    assert ("--userns=keep-id" in Engine(engine, "segkit-sam:cuda").command(["true"], Options())) == kept
+    assert ("--userns=keep-id" in Engine(engine, "maskworks-sam:cuda").command(["true"], Options())) == kept
 
 
 def test_headers_that_compiled_networks_need_stay(tmp_path):
@@ -114,8 +115,8 @@ __version__ = "2.11.0"
 def test_tag_labels_and_the_check_of_torch_agree(model):
     (build,) = make(f"build/{model}-cuda", "TORCH_CUDA=12.6", "TORCH_ARCHS=sm_80")
     for words in (
-        "--build-arg TORCH_CUDA=12.6", "--label segkit.cuda=12.6", "_cuda12.6 ",
-        "--build-arg TORCH_ARCHS=sm_80", "--label segkit.cuda-archs=sm_80",
+        "--build-arg TORCH_CUDA=12.6", "--label maskworks.cuda=12.6", "_cuda12.6 ",
+        "--build-arg TORCH_ARCHS=sm_80", "--label maskworks.cuda-archs=sm_80",
     ):  # fmt: skip
         assert words in build
     assert make(f"tag/{model}-cuda", "TORCH_CUDA=12.6")[0].endswith("_cuda12.6")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.images.container import LIST, ROOT, VERSIONS, commands
+from tests.support.container import LIST, ROOT, VERSIONS, commands
 
 MODELS = list(VERSIONS)
 LOCKS = sorted((ROOT / "docker" / "lock").glob("*.txt"))
@@ -48,7 +48,7 @@ def test_the_list_names_the_folders_with_a_dockerfile():
 
 def test_the_table_in_the_docs_is_that_list():
     text = (ROOT / "docs" / "images.md").read_text()
-    rows = re.findall(r"^\| `segkit-(\w+)` \| `([\w-]+)/([\w-]+)` \| `([\w.-]+)` \|", text, flags=re.MULTILINE)
+    rows = re.findall(r"^\| `maskworks-(\w+)` \| `([\w-]+)/([\w-]+)` \| `([\w.-]+)` \|", text, flags=re.MULTILINE)
     assert [[model, version, f"{group}/{name}"] for model, group, name, version in rows] == LIST
 
 
@@ -108,7 +108,7 @@ def test_all_that_a_package_needs_is_locked(model):
     texts = [(ROOT / "docker" / "lock" / f"{name}.txt").read_text() for name in ("torch", "shared", model)]
     locked = normal([name for text in texts for name in re.findall(r"^([\w.-]+)==", text, flags=re.MULTILINE)])
     assert len(needed(model)) > 4
-    assert needed("common") | needed(model) <= locked | {"segkit"}
+    assert needed("common") | needed(model) <= locked | {"maskworks"}
 
 
 @pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)
@@ -120,14 +120,14 @@ def test_scripts_can_be_read_by_a_shell(path):
 def test_verbs_build_and_publish_under_the_known_names():
     (build,) = make("build/dextr-cuda", "TORCH_INDEX=somewhere", "BASE_IMAGE=debian@sha256:1")
     assert build.startswith("docker build --build-arg DEVICE=cuda --build-arg TORCH_INDEX=somewhere ")
-    assert build.endswith(" -f dextr/Dockerfile -t segkit-dextr:cuda .")
+    assert build.endswith(" -f dextr/Dockerfile -t maskworks-dextr:cuda .")
     assert "--build-arg BASE_IMAGE=debian@sha256:1" in build
     tag = f"pytorch-dextr:{VERSIONS['dextr']}_cpu"
-    assert make("tag/dextr-cpu") == [f"docker tag segkit-dextr:cpu {tag}"]
+    assert make("tag/dextr-cpu") == [f"docker tag maskworks-dextr:cpu {tag}"]
     registry = "public-push.aml-repo.cms.waikato.ac.nz:443"
     assert make("login-inhouse") == [f"docker login {registry}"]
     assert make("push-inhouse/dextr-cpu") == [
-        f"docker tag segkit-dextr:cpu {registry}/pytorch/{tag}", f"docker push {registry}/pytorch/{tag}"
+        f"docker tag maskworks-dextr:cpu {registry}/pytorch/{tag}", f"docker push {registry}/pytorch/{tag}"
     ]  # fmt: skip
     assert make("push-hub/dextr-cpu", "HUB=docker.io/me")[1] == f"docker push docker.io/me/{tag}"
     assert len(make("build-all")) == 2 * len(MODELS)
@@ -146,7 +146,7 @@ def test_compose_runs_commands_that_exist_with_flags_that_they_have():
     assert sorted(services.keys() - {"redis"}) == sorted(MODELS)
     for model in MODELS:
         service = services[model]
-        assert service["image"] == f"segkit-{model}:${{DEVICE:-cpu}}"
+        assert service["image"] == f"maskworks-{model}:${{DEVICE:-cpu}}"
         assert service["profiles"] == [model]
         assert service["read_only"] is True
         command, *flags = shlex.split(service["command"])
@@ -177,8 +177,8 @@ def test_kubernetes_asks_a_worker_that_still_loads_its_model_for_longer():
 
 def test_one_worker_for_each_gpu(tmp_path):
     environment = {**os.environ, "BUILDER": "docker", "DRY_RUN": "1", "GPUS": "0 2", "CACHE": str(tmp_path)}
-    command = [ROOT / "docker" / "run-gpus", "segkit-sam:cuda", "sam_predict_redis", "--model", "/weights/sam.pth"]
+    command = [ROOT / "docker" / "run-gpus", "maskworks-sam:cuda", "sam_predict_redis", "--model", "/weights/sam.pth"]
     lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
     assert [re.search(r"--gpus device=(\d)", line)[1] for line in lines] == ["0", "2"]
-    assert all(line.endswith("segkit-sam:cuda sam_predict_redis --model /weights/sam.pth") for line in lines)
+    assert all(line.endswith("maskworks-sam:cuda sam_predict_redis --model /weights/sam.pth") for line in lines)
     assert all(f"-u {os.getuid()}:{os.getgid()} " in line for line in lines)

@@ -11,11 +11,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from dextr import acceleration, architectures, checkpoints, download, inference
-from dextr.crop import CropSettings, extreme_points
+from dextr import acceleration, architectures
+from dextr.checkpoint_files import checkpoints, download
 from dextr.errors import UnsafeCheckpointError
-from dextr.paste import Patch
-from dextr.pixels import ImageLike, image_size
+from dextr.inference import prediction as inference
+from dextr.inference.crop import CropSettings, extreme_points
+from dextr.inference.paste import Patch
+from dextr.inference.pixels import ImageLike, image_size
 
 
 class DextrModel:

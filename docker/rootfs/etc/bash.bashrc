@@ -1,10 +1,10 @@
 # Interactive shells in the image: say what it is, on what it runs, and what is there.
 case $- in *i*) ;; *) return ;; esac
 
-. /etc/segkit-release
+. /etc/maskworks-release
 PS1="$IMAGE:\w\\$ "
 
-echo "segkit-$IMAGE $SEGKIT_VERSION: Python $PYTHON_VERSION, torch $TORCH_VERSION"
+echo "maskworks-$IMAGE $MASKWORKS_VERSION: Python $PYTHON_VERSION, torch $TORCH_VERSION"
 gpus=$(nvidia-smi -L 2>/dev/null | sed 's/ (UUID.*//')
 if [ -n "$gpus" ]; then
   echo "$gpus"

@@ -12,9 +12,9 @@ from typing import Literal, TypeAlias
 
 import torch
 
-from cpu_operators import packed_conv, winograd
-from cpu_operators.packed_conv import PackedConv
-from cpu_operators.winograd import WinogradConv
+from maskworks_torch.cpu_operators import packed_conv, winograd
+from maskworks_torch.cpu_operators.packed_conv import PackedConv
+from maskworks_torch.cpu_operators.winograd import WinogradConv
 from tensormask.convolution import Conv
 from tensormask.network import TensorMaskNet
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dextr.model import DextrModel
-from tests.torch_threads import torch_threads
+from tests.support.torch_threads import torch_threads
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "dextr"
 

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cpu_operators.packed_conv import PackedConv
-from cpu_operators.winograd import WinogradConv
 from dextr import acceleration, architectures
 from dextr.acceleration.folding import fold
 from dextr.acceleration.subpixel import SubpixelHead, upsample_add
+from maskworks_torch.cpu_operators.packed_conv import PackedConv
+from maskworks_torch.cpu_operators.winograd import WinogradConv
 
 SIZE = (64, 96)
 NETS = [name for name in architectures.NAMES if name != "resunet101"] + ["resunet-1-2-1-1"]

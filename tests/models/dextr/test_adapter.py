@@ -7,9 +7,9 @@ import pytest
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from dextr.acceleration import PreparedNet
-from segkit.types import Prompt, Request
-from segkit_dextr.adapter import DextrPredictor
-from segkit_dextr.options import DextrConfig
+from maskworks.types import Prompt, Request
+from maskworks_dextr.adapter import DextrPredictor
+from maskworks_dextr.options import DextrConfig
 
 
 @pytest.mark.parametrize("device", ["cpu", "cpu:0"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dextr.bilinear import sample_extent
+from dextr.inference.bilinear import sample_extent
 
 
 def pil(mask, start, end, size):

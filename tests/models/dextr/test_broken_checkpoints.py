@@ -14,7 +14,7 @@ import torch
 from dextr import architectures
 from dextr.errors import CheckpointError, UnsafeCheckpointError
 from dextr.model import DextrModel
-from tests.peak_memory import peak_memory
+from tests.support.peak_memory import peak_memory
 
 
 def test_torchscript_is_refused(tmp_path):

@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torchvision.models.segmentation.deeplabv3 import DeepLabV3
 
-from dextr import architectures, checkpoints
+from dextr import architectures
 from dextr.architectures.blocks import DecoderBlock
+from dextr.checkpoint_files import checkpoints
 from dextr.errors import CheckpointError, UnsafeCheckpointError
 from dextr.model import DextrModel
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from dextr import download
+from dextr.checkpoint_files import download
 from dextr.errors import DownloadError
 from dextr.model import DextrModel
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dextr.crop import crop_box, crop_image, extreme_points, image_box, points_in_crop
-from dextr.heatmap import gaussian_heatmap
+from dextr.inference.crop import crop_box, crop_image, extreme_points, image_box, points_in_crop
+from dextr.inference.heatmap import gaussian_heatmap
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "dextr"
 CASES = [case["id"] for case in json.loads((GOLDEN / "cases.json").read_text())["cases"]]

@@ -11,7 +11,7 @@ from real_objects import REPOSITORY, iou, real_objects
 
 from dextr.model import DextrModel
 
-FILE: Path = REPOSITORY / "dextr" / "src" / "segkit_dextr" / "demo" / "demo.safetensors"
+FILE: Path = REPOSITORY / "dextr" / "src" / "maskworks_dextr" / "demo" / "demo.safetensors"
 # Measured: 0.943, 0.968, 0.927. What is left is for other processors and versions of torch.
 FLOOR_ALL, FLOOR_COINS, FLOOR_OTHERS = 0.935, 0.96, 0.915
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +16,7 @@ from torch import nn
 from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
 from dextr.data_pipeline.object_regions import mask_outline
 from dextr.model import DextrModel
-from dextr.training_data import training_set
-
-sys.path.append(str(Path(__file__).parent))  # for training_command
+from dextr.train.training_data import training_set
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 

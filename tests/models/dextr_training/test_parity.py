@@ -20,12 +20,12 @@ from dextr.data_pipeline.dextr_transforms import (
     DextrToTensor,
     DextrTrainingTransform,
 )
+from dextr.inference.network_input import normalise
 from dextr.lr_schedules import make_lr_scheduler
 from dextr.model import DextrModel
-from dextr.network_input import normalise
-from dextr.optimizers import make_optimizer, parameter_groups
-from dextr.trainer import Trainer
-from dextr.training_data import network_batch
+from dextr.train.optimizers import make_optimizer, parameter_groups
+from dextr.train.trainer import Trainer
+from dextr.train.training_data import network_batch
 
 
 def training_transform(case, seed):

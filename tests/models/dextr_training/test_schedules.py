@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy
 from torch.utils.data import RandomSampler, SequentialSampler
 
-from dextr.loss import balanced_binary_cross_entropy
 from dextr.lr_schedules import PolynomialLR, make_lr_scheduler
-from dextr.optimizers import make_optimizer, parameter_groups
 from dextr.repeat_sampler import RepeatSampler
+from dextr.train.loss import balanced_binary_cross_entropy
+from dextr.train.optimizers import make_optimizer, parameter_groups
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as run_lengths
-from training_command import LABELS, MASKS, SMALL, curve, draw_ellipses
 
 from dextr.data_pipeline.coco_dataset import CocoDataset
 from dextr.data_pipeline.file_datasets import LabelImageTargetDextrDataset
 from dextr.train.__main__ import main
 from dextr.train.config import TrainConfig
 from dextr.train.objects import find_objects
+from tests.support.dextr_training_command import LABELS, MASKS, SMALL, curve, draw_ellipses
 
 SHORT = ("--num_epochs=1", "--iters_per_epoch=1")
 

@@ -8,10 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from training_command import LABELS, draw_ellipses
 
 from dextr.train.config import TrainConfig, options
 from dextr.train.options import new_parser, parse
+from tests.support.dextr_training_command import LABELS, draw_ellipses
 
 MODEL = "dextr_pascalvoc_resunet101-a2d81727.pth"
 # What the original's train_dextr.py has, and its defaults.

@@ -8,7 +8,6 @@ import subprocess
 
 import pytest
 import torch
-from training_command import ENVIRONMENT, LABELS, SMALL, command, curve, draw_ellipses
 
 from dextr.errors import DeviceError
 from dextr.model import DextrModel
@@ -16,6 +15,7 @@ from dextr.train.objects import find_objects
 from dextr.train.options import parse
 from dextr.train.processes import Processes
 from dextr.train.validator import Validator
+from tests.support.dextr_training_command import ENVIRONMENT, LABELS, SMALL, command, curve, draw_ellipses
 
 FLAGS = (*LABELS, *SMALL, "--val_fraction=0.5", "--device=cpu")
 

@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 from torchvision.models import mobilenet_v3_small
-from training_command import ENVIRONMENT, LABELS, MASKS, SMALL, command, curve, draw_ellipses
 
 from dextr import architectures
 from dextr.model import DextrModel
 from dextr.train import program
 from dextr.train.__main__ import main
+from tests.support.dextr_training_command import ENVIRONMENT, LABELS, MASKS, SMALL, command, curve, draw_ellipses
 
 VALIDATE = "--val_fraction=0.3"
 

@@ -7,12 +7,12 @@ import subprocess
 
 import pytest
 import torch
-from training_command import ENVIRONMENT, LABELS, SMALL, command, curve, draw_ellipses
 
 from dextr.model import DextrModel
 from dextr.train import training_state
 from dextr.train.__main__ import main
 from dextr.train.job_files import JobFiles
+from tests.support.dextr_training_command import ENVIRONMENT, LABELS, SMALL, command, curve, draw_ellipses
 
 FLAGS = (*LABELS, *SMALL, "--val_fraction=0.3", "--num_epochs=4", "--val_every_n_epochs=2")
 COLUMNS = ("epoch", "iteration", "loss", "learning_rate", "val_loss", "val_miou")

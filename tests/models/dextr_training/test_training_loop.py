@@ -10,7 +10,7 @@ import torch
 
 import dextr.model
 from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
-from dextr.training import training_loop
+from dextr.train.training_loop import training_loop
 
 
 def test_training_learns_and_reports(small_model, loop_arguments, capsys):

@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from dextr import crop
 from dextr.data_pipeline.dextr_transforms import (
     DextrCropWithHeatmapTransform,
     DextrFindExtremesTransform,
@@ -20,6 +19,7 @@ from dextr.data_pipeline.dextr_transforms import (
 )
 from dextr.data_pipeline.evaluation_transforms import crop_mask
 from dextr.data_pipeline.extreme_points import points_in_mask, points_in_outline
+from dextr.inference import crop
 
 
 def still(size=(40, 60), **settings):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from dextr.inference.paste import Patch
 from dextr.model import DextrModel
-from dextr.paste import Patch
-from dextr.validation import intersection_over_union, validate
+from dextr.train.validation import intersection_over_union, validate
 
 
 class Constant(nn.Module):

@@ -17,8 +17,8 @@ from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
 from dextr.data_pipeline.dextr_transforms import DextrTrainingTransform
 from dextr.data_pipeline.random_state import TransformRandom
 from dextr.data_pipeline.worker import start_worker
-from dextr.training import training_loop
-from dextr.training_data import training_batches, validation_batches, validation_set
+from dextr.train.training_data import training_batches, validation_batches, validation_set
+from dextr.train.training_loop import training_loop
 
 
 class Draws(Dataset):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from segkit_mmdet.installation import import_mmdet, missing
-from tests.models.mmdet.shapes import NAMES, write_coco
-from tests.torch_threads import torch_threads
+from maskworks_mmdet.installation import import_mmdet, missing
+from tests.support.mmdet_shapes import NAMES, write_coco
+from tests.support.torch_threads import torch_threads
 
 README = Path(__file__).parents[3] / "mmdetection" / "README.md"
 BIN = Path(sys.executable).parent

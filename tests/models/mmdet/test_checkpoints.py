@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from segkit.checkpoints import load_content
-from segkit.errors import CheckpointError, UnsafeCheckpoint
-from segkit_mmdet.checkpoints import allowed_globals, apply_weights, read_checkpoint
+from maskworks.errors import CheckpointError, UnsafeCheckpoint
+from maskworks_mmdet.checkpoints import allowed_globals, apply_weights, read_checkpoint
+from maskworks_torch.checkpoints import load_content
 from tests.models.mmdet.conftest import NEEDS_MMDET
 
 

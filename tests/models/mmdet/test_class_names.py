@@ -2,8 +2,8 @@
 
 import pytest
 
-from segkit.errors import ConfigError
-from segkit_mmdet.class_names import from_environment, parse
+from maskworks.errors import ConfigError
+from maskworks_mmdet.class_names import from_environment, parse
 
 
 @pytest.mark.parametrize(

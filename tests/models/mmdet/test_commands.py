@@ -5,14 +5,15 @@ import sys
 
 import pytest
 
-from segkit import cli
-from segkit_mmdet import installation
-from segkit_mmdet.cli import FOLDER_MODEL, MODEL
+from maskworks.commands.poll import predict_poll
+from maskworks.commands.redis import predict_redis
+from maskworks_mmdet import installation
+from maskworks_mmdet.cli import FOLDER_MODEL, MODEL
 from tests.models.mmdet.conftest import NEEDS_MMDET
 
 LIGHT = """
 import sys
-from segkit_mmdet import cli
+from maskworks_mmdet import cli
 sys.argv = [{name!r}, "--help"]
 try:
     getattr(cli, {name!r}.removeprefix("mmdet_"))()
@@ -52,15 +53,13 @@ def model(tmp_path):
     ],
 )
 def test_wrong_flags(tmp_path, capsys, flags, said):
-    assert cli.predict_poll(FOLDER_MODEL, [*folders(tmp_path), *model(tmp_path), *flags]) == 2
+    assert predict_poll(FOLDER_MODEL, [*folders(tmp_path), *model(tmp_path), *flags]) == 2
     assert said in capsys.readouterr().err
 
 
 def test_flags_of_files_are_not_there_for_redis(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        cli.predict_redis(
-            MODEL, [*model(tmp_path), "--redis_in", "a", "--redis_out", "b", "--prediction_format", "csv"]
-        )
+        predict_redis(MODEL, [*model(tmp_path), "--redis_in", "a", "--redis_out", "b", "--prediction_format", "csv"])
     assert "--prediction_format" in capsys.readouterr().err
 
 
@@ -69,7 +68,7 @@ def test_without_mmdetection_it_is_said_how_to_get_it(tmp_path, command):
     """The packages are hidden from a process of its own."""
     code = f"""
 import sys
-from segkit_mmdet import cli, installation
+from maskworks_mmdet import cli, installation
 installation.PACKAGES = ("mmdet_that_is_not_there",)
 sys.argv = ["mmdet_{command}", *{["x.py"] if command == "config" else [*folders(tmp_path), *model(tmp_path)]!r}]
 cli.{command}()

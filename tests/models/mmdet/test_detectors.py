@@ -6,14 +6,14 @@ import os
 import pytest
 import torch
 
-from segkit.errors import CheckpointError, UnsafeCheckpoint
-from segkit.pipeline import Pipeline
-from segkit.types import Job
-from segkit_mmdet import results
-from segkit_mmdet.options import MmdetConfig
+from maskworks.errors import CheckpointError, UnsafeCheckpoint
+from maskworks.pipeline import Pipeline
+from maskworks.types import Job
+from maskworks_mmdet import results
+from maskworks_mmdet.options import MmdetConfig
 from tests.models.mmdet.conftest import NEEDS_MMDET
-from tests.models.mmdet.shapes import NAMES, picture
 from tests.models.mmdet.test_predict import load, requests, saved
+from tests.support.mmdet_shapes import NAMES, picture
 
 pytestmark = NEEDS_MMDET
 
@@ -97,7 +97,7 @@ class Evil:
 @pytest.fixture
 def distilled(mmdet, tmp_path):
     """Checkpoint and config of a model that loads `teacher.pth` as it is built; it is written, it runs code."""
-    from segkit_mmdet.configs import stock_configs
+    from maskworks_mmdet.configs import stock_configs
 
     teacher = tmp_path / "teacher.pth"
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from segkit.geometry import compose, fill, trace
-from segkit.types import Instance
+from maskworks.geometry import compose, fill, trace
+from maskworks.types import Instance
 from tests.models.mmdet.conftest import NEEDS_MMDET
 
 pytestmark = NEEDS_MMDET
@@ -29,7 +29,7 @@ def test_pasting_gives_the_pixels_of_mmdetection(mmdet, threshold, agnostic, res
     from mmdet.models.roi_heads.mask_heads import FCNMaskHead
     from mmengine.config import ConfigDict
 
-    from segkit_mmdet.masks import paste_into_boxes
+    from maskworks_mmdet.masks import paste_into_boxes
 
     torch.manual_seed(0)
     head = FCNMaskHead(num_convs=0, num_classes=3, class_agnostic=agnostic)
@@ -52,7 +52,7 @@ def test_pasting_gives_the_pixels_of_mmdetection(mmdet, threshold, agnostic, res
 
 
 def test_whole_images_are_cut_down(mmdet):
-    from segkit_mmdet.masks import binary_parts
+    from maskworks_mmdet.masks import binary_parts
 
     masks = np.stack([disc(30, 20, 9), np.zeros(SHAPE, np.uint8), disc(80, 50, 20)]).astype(bool)
     for given in (masks, torch.from_numpy(masks)):
@@ -62,7 +62,7 @@ def test_whole_images_are_cut_down(mmdet):
 
 
 def test_probabilities_and_their_threshold(mmdet):
-    from segkit_mmdet.masks import binary_parts
+    from maskworks_mmdet.masks import binary_parts
 
     soft = np.array([[[0, 25, 26, 127, 128, 255]]], np.uint8)
     for threshold, expected in ((0.1, 2), (0.5, 4), (1.0, 5)):
@@ -74,7 +74,7 @@ def test_probabilities_and_their_threshold(mmdet):
 @pytest.mark.parametrize("offset", [(0, 0), (4, 9)])
 def test_every_nth_row_and_column(mmdet, step, offset):
     """Corners are on every nth row and column of the image, and there the mask is the same."""
-    from segkit_mmdet.masks import every_nth
+    from maskworks_mmdet.masks import every_nth
 
     mask = disc(44, 34, 22) - disc(45, 32, 10)
     x, y = offset
@@ -88,7 +88,7 @@ def test_every_nth_row_and_column(mmdet, step, offset):
 
 
 def test_every_nth_may_leave_nothing(mmdet):
-    from segkit_mmdet.masks import every_nth
+    from maskworks_mmdet.masks import every_nth
 
     thin, _ = every_nth(np.ones((2, 2), np.uint8), (1, 1), 10)
     assert not thin.any()

@@ -3,15 +3,14 @@
 import threading
 import time
 
-from bright import Bright
-from samples import encoded
-
-from segkit.config import LoopConfig
-from segkit.loop import Loop
-from segkit.pipeline import Pipeline
-from segkit.transports.memory import MemoryTransport
-from segkit.types import Job
-from segkit.wire.request import decode_bare_image
+from maskworks.config import LoopConfig
+from maskworks.loop import Loop
+from maskworks.pipeline import Pipeline
+from maskworks.transports.memory import MemoryTransport
+from maskworks.types import Job
+from maskworks.wire.request import decode_bare_image
+from tests.support.bright import Bright
+from tests.support.samples import encoded
 
 
 def delivered(**settings):

@@ -10,18 +10,18 @@ import pytest
 import torch
 
 from benchmarks.harness import iou
-from segkit.errors import CheckpointError, ConfigError, Internal, OutOfMemory
-from segkit.geometry import compose
-from segkit.types import Request
-from segkit_mmdet.options import MmdetConfig
+from maskworks.errors import CheckpointError, ConfigError, Internal, OutOfMemory
+from maskworks.geometry import compose
+from maskworks.types import Request
+from maskworks_mmdet.options import MmdetConfig
 from tests.models.mmdet.conftest import HELD_OUT, NEEDS_MMDET
-from tests.models.mmdet.shapes import NAMES, SIZE, picture
+from tests.support.mmdet_shapes import NAMES, SIZE, picture
 
 pytestmark = NEEDS_MMDET
 
 
 def load(checkpoint, config, **flags):
-    from segkit_mmdet.adapter import MmdetPredictor
+    from maskworks_mmdet.adapter import MmdetPredictor
 
     return MmdetPredictor.load(MmdetConfig(checkpoint=checkpoint, config=config, device="cpu", **flags))
 
@@ -43,7 +43,7 @@ def saved(folder, name="starter/mask-rcnn_r18_scratch.py", change=lambda config:
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
 
-    from segkit_mmdet.configs import find_config, read_config
+    from maskworks_mmdet.configs import find_config, read_config
 
     config = read_config(find_config(Path(name)))
     change(config)

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 from opex import ObjectPredictions
-from redis_process import RedisProcess
 
 from benchmarks.harness import iou
-from segkit_mmdet import config_command
+from maskworks_mmdet import config_command
 from tests.models.mmdet.conftest import BIN, HELD_OUT, NEEDS_MMDET, README, printed
-from tests.models.mmdet.shapes import NAMES, SIZE, picture
+from tests.support.mmdet_shapes import NAMES, SIZE, picture
+from tests.support.redis_process import RedisProcess
 
 pytestmark = NEEDS_MMDET
 

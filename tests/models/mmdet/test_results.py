@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from opex import ObjectPredictions
 
-from segkit.config import InputConfig
-from segkit.geometry import compose, trace
-from segkit.types import Instance, Job, Prediction, Request
-from segkit.wire.image import decode_image
-from segkit_mmdet import results
-from segkit_mmdet.options import MmdetConfig, MmdetFolderConfig
-from segkit_mmdet.rois import encode_rois
+from maskworks.config import InputConfig
+from maskworks.geometry import compose, trace
+from maskworks.images.reader import decode_image
+from maskworks.types import Instance, Job, Prediction, Request
+from maskworks_mmdet import results
+from maskworks_mmdet.options import MmdetConfig, MmdetFolderConfig
+from maskworks_mmdet.rois import encode_rois
 
 FILES = {"checkpoint": Path("c.pth"), "config": Path("c.py")}
 OLD_COLUMNS = "file,x0,y0,x1,y1,x0n,y0n,x1n,y1n,label,label_str,score"
@@ -130,7 +130,7 @@ def test_files_and_their_names():
 
 
 def test_a_message_is_called_by_the_time_at_which_the_work_started():
-    from samples import encoded
+    from tests.support.samples import encoded
 
     form = results.message_format(MmdetConfig(**FILES))
     assert form.in_order
@@ -143,7 +143,7 @@ def test_a_message_is_called_by_the_time_at_which_the_work_started():
 
 
 def test_a_json_message_keeps_its_id():
-    from redis_process import message
+    from tests.support.redis_process import message
 
     form = results.message_format(MmdetConfig(**FILES))
     request = form.decoder(Job("request 1", message(id="cup-17", reply_to="mine")), InputConfig())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segkit_mmdet import train_command
+from maskworks_mmdet import train_command
 from tests.models.mmdet.conftest import NEEDS_MMDET
 
 pytestmark = [NEEDS_MMDET, pytest.mark.slow]
@@ -88,7 +88,7 @@ def test_a_broken_checkpoint_to_resume_from(trained, mmdet, tmp_path):
 
 def test_a_teacher_that_runs_code_is_refused(trained, mmdet, tmp_path):
     """It is loaded while the model is built."""
-    from segkit_mmdet.configs import find_config, read_config
+    from maskworks_mmdet.configs import find_config, read_config
 
     Evil.target, path = tmp_path / "ran", tmp_path / "evil.pth"
     torch.save({"state_dict": {}, "evil": Evil()}, path)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from segkit.errors import CheckpointError, ConfigError
-from segkit_mmdet import train_command
-from segkit_mmdet.train_config import TrainConfig
+from maskworks.errors import CheckpointError, ConfigError
+from maskworks_mmdet import train_command
+from maskworks_mmdet.train_config import TrainConfig
 from tests.models.mmdet.conftest import NEEDS_MMDET
-from tests.models.mmdet.shapes import write_coco
+from tests.support.mmdet_shapes import write_coco
 
 pytestmark = NEEDS_MMDET
 
@@ -24,7 +24,7 @@ def prepared(tmp_path, monkeypatch, mmdet):
     monkeypatch.chdir(tmp_path)
 
     def prepare(classes="disc,box", config="mask-rcnn_r18_scratch.py", **flags):
-        from segkit_mmdet.training import prepare
+        from maskworks_mmdet.training import prepare
 
         monkeypatch.delenv("MMDET_CLASSES", raising=False)
         if classes is not None:
@@ -147,8 +147,8 @@ def test_data_for_tests_may_be_missing(prepared):
 
 
 def test_a_panoptic_model_counts_its_things(mmdet):
-    from segkit_mmdet.configs import find_config, read_config
-    from segkit_mmdet.training_data import check_classes
+    from maskworks_mmdet.configs import find_config, read_config
+    from maskworks_mmdet.training_data import check_classes
 
     config = read_config(find_config(Path("panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py")))
     for loader in ("train_dataloader", "val_dataloader"):
@@ -246,7 +246,7 @@ def test_an_operator_without_cpu_is_named(mmdet):
     import torch
     from mmcv.ops import carafe
 
-    from segkit_mmdet.operators import MISSING, missing_operator
+    from maskworks_mmdet.operators import MISSING, missing_operator
 
     with pytest.raises(RuntimeError) as caught:
         carafe(torch.ones(1, 4, 4, 4), torch.ones(1, 9, 8, 8), 3, 1, 2)

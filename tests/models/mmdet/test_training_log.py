@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from segkit.errors import CheckpointError
-from segkit_mmdet.checkpoints import guarded, read_checkpoint
+from maskworks.errors import CheckpointError
+from maskworks_mmdet.checkpoints import guarded, read_checkpoint
 from tests.models.mmdet.conftest import NEEDS_MMDET
 
 pytestmark = NEEDS_MMDET
@@ -126,7 +126,7 @@ def test_what_is_called_like_a_class_takes_nothing(loaded):
 
 def test_an_array_is_filled_once(mmdet):
     """A tensor may share its memory by then."""
-    from segkit_mmdet.training_log import known_names
+    from maskworks_mmdet.training_log import known_names
 
     known = {name: function for function, name in known_names()}
     array, kind = known["numpy.ndarray"](), known["numpy.dtype"]("f8")
@@ -166,7 +166,7 @@ def test_a_checkpoint_that_is_downloaded_is_read_like_a_file(loaded, tmp_path, m
 
 @pytest.mark.parametrize("nothing", [None, []])
 def test_a_checkpoint_without_a_log(mmdet, tmp_path, nothing):
-    from segkit_mmdet.training_log import Harmless
+    from maskworks_mmdet.training_log import Harmless
 
     for checkpoint in ({"meta": nothing, "message_hub": nothing}, {"message_hub": {"runtime_info": nothing}}):
         before = dict(checkpoint)
@@ -176,7 +176,7 @@ def test_a_checkpoint_without_a_log(mmdet, tmp_path, nothing):
 
 def test_a_training_deletes_nothing_but_its_own(mmdet, tmp_path, monkeypatch):
     """It deletes what was best, a file or a folder with all that is in it, as soon as something is better."""
-    from segkit_mmdet.training_log import Harmless
+    from maskworks_mmdet.training_log import Harmless
 
     monkeypatch.chdir(tmp_path)
     info = {"iter": 3, "best_ckpt": "work/best.pth", "best_ckpt_bbox_mAP": str(tmp_path), "best_ckpt_a": "work/.."}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segkit.errors import DeviceError
+from maskworks.errors import DeviceError
 from tests.models.mmdet.conftest import NEEDS_MMDET
 from tests.models.mmdet.test_predict import load, saved
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from segkit_sam.checkpoint import load_sam
-from tests.models.sam.models import CHECKPOINT, adapter
+from maskworks_sam.checkpoint import load_sam
+from tests.support.sam_models import CHECKPOINT, adapter
 
 
 @pytest.fixture(scope="session")

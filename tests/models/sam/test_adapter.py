@@ -9,14 +9,14 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from samples import encoded
 
 from benchmarks.tensor_memory import PeakMemory
-from segkit.pipeline import Pipeline
-from segkit.types import Job
-from segkit.wire.reply import encode_reply
-from segkit.wire.request import decode_pair
-from tests.models.sam.models import adapter, photo, real_objects, request_for, whole
+from maskworks.pipeline import Pipeline
+from maskworks.types import Job
+from maskworks.wire.reply import encode_reply
+from maskworks.wire.request import decode_pair
+from tests.support.sam_models import adapter, photo, real_objects, request_for, whole
+from tests.support.samples import encoded
 
 BOX = {"x0": 70, "y0": 20, "x1": 480, "y1": 390}
 
@@ -103,7 +103,7 @@ def test_long_prompts_are_decoded_a_few_at_a_time(sam, monkeypatch):
     request = request_for(photo(), objects=[{"points": clicks[i:] + clicks[:i]} for i in range(16)])
     decode = partial(sam._decoder.decode, sam._embedder.embed([photo()])[0].values, request.prompts, request.size)
     together = decode()
-    monkeypatch.setattr("segkit_sam.decoder._SCORES_BYTES", 2**20)
+    monkeypatch.setattr("maskworks_sam.decoder._SCORES_BYTES", 2**20)
     with PeakMemory() as memory:
         found = decode()
     assert memory.peak < 20 * 2**20
@@ -156,10 +156,10 @@ def test_everything_in_a_large_image(monkeypatch):
     """A few clicks at a time give what all of them together give, also where a few give nothing."""
     flags = {"points_per_side": 4, "pred_iou_thresh": 0.5, "stability_score_thresh": 0.5}
     request = request_for(np.tile(photo("coins"), (3, 3, 1)))
-    monkeypatch.setattr("segkit_sam.automatic._MASKS_BYTES", 2**40)
+    monkeypatch.setattr("maskworks_sam.automatic._MASKS_BYTES", 2**40)
     sam = adapter(automatic=True, **flags)
     (together,) = sam.predict([request])
-    monkeypatch.setattr("segkit_sam.automatic._MASKS_BYTES", 2**20)
+    monkeypatch.setattr("maskworks_sam.automatic._MASKS_BYTES", 2**20)
     with PeakMemory() as memory:
         (found,) = sam.predict([request])
     assert memory.peak < 10 * request.image.size * 4

@@ -15,9 +15,9 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from segkit_sam.folder_cache import FolderCache
-from segkit_sam.memory_cache import MemoryCache
-from tests.models.sam.models import adapter, photo, random_sam, request_for
+from maskworks_sam.folder_cache import FolderCache
+from maskworks_sam.memory_cache import MemoryCache
+from tests.support.sam_models import adapter, photo, random_sam, request_for
 
 SHAPE = (4, 8, 8)
 BOX = {"x0": 70, "y0": 20, "x1": 480, "y1": 390}
@@ -120,9 +120,9 @@ def test_what_is_used_in_memory_is_used_in_the_folder(tmp_path, monkeypatch):
         assert hits(sam, photo()) == ["hit"]
         return path.stat().st_mtime > 1
 
-    monkeypatch.setattr("segkit_sam.folder_cache._TOUCH_SECONDS", math.inf)
+    monkeypatch.setattr("maskworks_sam.folder_cache._TOUCH_SECONDS", math.inf)
     assert [is_touched() for _ in range(2)] == [True, False]
-    monkeypatch.setattr("segkit_sam.folder_cache._TOUCH_SECONDS", 0)
+    monkeypatch.setattr("maskworks_sam.folder_cache._TOUCH_SECONDS", 0)
     assert is_touched()
 
 
@@ -205,7 +205,7 @@ def test_what_dead_workers_left_half_written_goes(tmp_path):
 WRITER = """
 import sys, torch
 from pathlib import Path
-from segkit_sam.folder_cache import FolderCache
+from maskworks_sam.folder_cache import FolderCache
 cache = FolderCache(Path(sys.argv[1]), 30_000, (4, 8, 8))
 for round in range(60):
     for number in range(20):

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 from segment_anything import sam_model_registry
 
-from segkit.errors import CheckpointError, UnsafeCheckpoint
-from segkit_sam.checkpoint import Architecture, fingerprint, load_sam
-from tests.models.sam.models import CHECKPOINT, random_sam
+from maskworks.errors import CheckpointError, UnsafeCheckpoint
+from maskworks_sam.checkpoint import Architecture, fingerprint, load_sam
+from tests.support.sam_models import CHECKPOINT, random_sam
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from segkit_sam.encoder import ImageEncoder
-from tests.models.sam.models import random_sam
-from tests.torch_threads import torch_threads
+from maskworks_sam.encoder import ImageEncoder
+from tests.support.sam_models import random_sam
+from tests.support.torch_threads import torch_threads
 
 
 @pytest.fixture(params=[1, 3])

@@ -7,10 +7,10 @@ import pytest
 import torch
 from segment_anything.utils.amg import calculate_stability_score
 
-from segkit.wire.prompt import parse_prompt
-from segkit_sam.decoder import Decoded
-from segkit_sam.masks import chosen_masks, enlarge
-from tests.models.sam.models import whole
+from maskworks.wire.prompt import parse_prompt
+from maskworks_sam.decoder import Decoded
+from maskworks_sam.masks import chosen_masks, enlarge
+from tests.support.sam_models import whole
 
 CLICK, BOX = {"x": 1, "y": 1, "label": 1}, {"x0": 1, "y0": 1, "x1": 5, "y1": 5}
 SIZE, SIDE = (48, 64), 64
@@ -91,6 +91,6 @@ def test_many_large_masks_are_enlarged_a_few_at_a_time(monkeypatch):
     answers = Decoded(torch.randn(5, 4, 16, 16), torch.rand(5, 4))
     prompts = parse_prompt({"objects": [{"box": BOX}] * 5})
     whole = chosen_masks(answers, prompts, "single", SIZE, SIDE)
-    monkeypatch.setattr("segkit_sam.masks._UPSCALED_BYTES", 1)
+    monkeypatch.setattr("maskworks_sam.masks._UPSCALED_BYTES", 1)
     for a, b in zip(whole, chosen_masks(answers, prompts, "single", SIZE, SIDE), strict=True):
         np.testing.assert_array_equal(a.pixels, b.pixels)

@@ -8,11 +8,11 @@ import torch
 from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.utils.transforms import ResizeLongestSide
 
-from segkit_sam.attention import blockwise_attention, fused_attention, relative_table
-from segkit_sam.encoder import ImageEncoder
-from segkit_sam.preprocessing import network_input
-from segkit_sam.two_way import TwoWay
-from tests.models.sam.models import adapter, photo, random_sam, real_objects, request_for, stir, whole
+from maskworks_sam.attention import blockwise_attention, fused_attention, relative_table
+from maskworks_sam.encoder import ImageEncoder
+from maskworks_sam.preprocessing import network_input
+from maskworks_sam.two_way import TwoWay
+from tests.support.sam_models import adapter, photo, random_sam, real_objects, request_for, stir, whole
 
 CLICK = {"x": 210, "y": 160, "label": 1}
 BACKGROUND = {"x": 20, "y": 30.5, "label": 0}
@@ -138,7 +138,7 @@ def test_blocks_cover_all_heads_and_queries(monkeypatch):
     rel = relative_table(torch.randn(11, 8), 6)
     whole = blockwise_attention(q, k, v, rel, rel)
     for size in (64, 4 * 36 * 7, 4 * 36 * 100):
-        monkeypatch.setattr("segkit_sam.attention._BLOCK_BYTES", size)
+        monkeypatch.setattr("maskworks_sam.attention._BLOCK_BYTES", size)
         torch.testing.assert_close(blockwise_attention(q, k, v, rel, rel), whole)
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from tensormask.model import TensorMask
 from tensormask.network import build
-from tests.torch_threads import torch_threads
+from tests.support.torch_threads import torch_threads
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "tensormask"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cpu_operators import packed_conv
-from cpu_operators.packed_conv import PackedConv
+from maskworks_torch.cpu_operators import packed_conv
+from maskworks_torch.cpu_operators.packed_conv import PackedConv
 from tensormask.acceleration import prepare
 from tensormask.convolution import Conv
 

@@ -16,7 +16,7 @@ from tensormask.config import Config
 from tensormask.errors import CheckpointError, UnsafeCheckpointError
 from tensormask.model import TensorMask
 from tensormask.network import build
-from tests.peak_memory import peak_memory
+from tests.support.peak_memory import peak_memory
 
 
 @pytest.fixture(scope="module")

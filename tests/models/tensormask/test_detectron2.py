@@ -22,7 +22,10 @@ PYTHON = os.environ.get("ORIGINAL_TENSORMASK_PYTHON")
 def test_beside_the_original(original, tmp_path):
     model = original.model()
     torch.save({"model": model.net.state_dict()}, tmp_path / "model.pth")
-    script, image = Path(__file__).with_name("original_predict.py"), original.folder / "big.png"
+    script, image = (
+        Path(__file__).parents[2] / "support" / "original_tensormask_predict.py",
+        original.folder / "big.png",
+    )
     command = [PYTHON, script, original.config, tmp_path / "model.pth", image, tmp_path / "answer.npz"]
     subprocess.run(command, check=True, cwd=tmp_path)
     theirs = np.load(tmp_path / "answer.npz")

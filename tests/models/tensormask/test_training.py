@@ -16,9 +16,10 @@ import torch
 from PIL import Image
 from torch.amp.grad_scaler import GradScaler
 
-from segkit import device, log
-from segkit.errors import DeviceError
-from segkit_tensormask import train_command
+from maskworks import log
+from maskworks.errors import DeviceError
+from maskworks_tensormask import train_command
+from maskworks_torch import device
 from tensormask.config import Config
 from tensormask.errors import CheckpointError, DatasetError
 from tensormask.model import TensorMask
@@ -140,7 +141,7 @@ def test_losses_that_are_no_numbers_end_it(setting, tmp_path):
 def test_the_command_with_values_between_its_flags(original, shapes, tmp_path):
     data = ["--annotations", str(shapes[0]), "--images", str(shapes[1])]
     flags = [*data, *SETTINGS, "SOLVER.MAX_ITER", "1", "--output_dir", "20251121", "--device", "cpu"]
-    command = [sys.executable, "-m", "segkit_tensormask.train_command", str(original.config)]
+    command = [sys.executable, "-m", "maskworks_tensormask.train_command", str(original.config)]
     result = subprocess.run([*command, *flags], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert result.returncode == 0, result.stderr[-3000:]
     folder = tmp_path / "20251121"
@@ -181,7 +182,7 @@ def test_the_command_in_two_processes(original, shapes, tmp_path):
     settings = [*SETTINGS, "SOLVER.MAX_ITER", "3", "INPUT.RANDOM_FLIP", "none"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
     result = subprocess.run(
-        [*command, "segkit_tensormask.train_command", str(original.config), *settings, *flags],
+        [*command, "maskworks_tensormask.train_command", str(original.config), *settings, *flags],
         capture_output=True,
         text=True,
         check=False,

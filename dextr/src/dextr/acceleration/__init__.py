@@ -13,10 +13,10 @@ from typing import Literal, TypeAlias
 import torch
 from torch import nn
 
-from cpu_operators import packed_conv
 from dextr.acceleration import cpu_graph
 from dextr.acceleration.folding import fold
 from dextr.architectures.blocks import check_size
+from maskworks_torch.cpu_operators import packed_conv
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from cpu_operators.packed_conv import PackedConv
-from cpu_operators.winograd import WinogradConv, pays_off
 from dextr.acceleration.folding import clean, module_of
 from dextr.acceleration.subpixel import SubpixelHead, upsample_add
+from maskworks_torch.cpu_operators.packed_conv import PackedConv
+from maskworks_torch.cpu_operators.winograd import WinogradConv, pays_off
 
 _ACTIVATIONS = {
     nn.ReLU: "relu",

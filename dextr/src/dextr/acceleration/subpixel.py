@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from cpu_operators.packed_conv import PackedConv
+from maskworks_torch.cpu_operators.packed_conv import PackedConv
 
 # Which rows (or columns) of a 3x3 kernel meet the same pixel of the small input, for even and odd rows of the result.
 _TAPS = (((0,), (1, 2)), ((0, 1), (2,)))

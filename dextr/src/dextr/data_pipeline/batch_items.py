@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dextr import crop
 from dextr.data_pipeline.evaluation_transforms import DextrFindExtremesTransform, crop_mask
 from dextr.data_pipeline.sample import Sample
 from dextr.data_pipeline.training_transform import DextrTrainingTransform
-from dextr.heatmap import gaussian_factors
+from dextr.inference import crop
+from dextr.inference.heatmap import gaussian_factors
 
 Item: TypeAlias = dict[str, torch.Tensor]
 

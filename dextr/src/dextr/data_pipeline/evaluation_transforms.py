@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from dextr import crop
-from dextr.crop import CropBox
 from dextr.data_pipeline.extreme_points import pick_points
 from dextr.data_pipeline.random_state import TransformRandom
 from dextr.data_pipeline.sample import Sample, Size, outline_of
-from dextr.heatmap import gaussian_heatmap
-from dextr.paste import paste_patch
-from dextr.pixels import ImageLike
+from dextr.inference import crop
+from dextr.inference.crop import CropBox
+from dextr.inference.heatmap import gaussian_heatmap
+from dextr.inference.paste import paste_patch
+from dextr.inference.pixels import ImageLike
 
 
 class DextrFindExtremesTransform:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dextr import pixels
 from dextr.errors import ImageFileError
+from dextr.inference import pixels
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Size: TypeAlias = tuple[int, int]

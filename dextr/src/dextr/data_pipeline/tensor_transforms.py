@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from dextr import network_input
 from dextr.data_pipeline.sample import Sample
+from dextr.inference import network_input
 
 
 class DextrToTensor:

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dextr import crop
 from dextr.data_pipeline import affine
 from dextr.data_pipeline.affine import Matrices, cat_nx2x3, scale_matrices, transform_points, translation_matrices
 from dextr.data_pipeline.extreme_points import pick_points
 from dextr.data_pipeline.random_state import TransformRandom
 from dextr.data_pipeline.sample import Sample, Size, outline_of
 from dextr.data_pipeline.warp import warp_bilinear, warp_mask
-from dextr.heatmap import gaussian_heatmap
+from dextr.inference import crop
+from dextr.inference.heatmap import gaussian_heatmap
 
 PointsXY = NDArray[np.float64]
 PointsYX = NDArray[np.float64]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dextr import pixels
 from dextr.data_pipeline.affine import Matrices, inv_nx2x3
+from dextr.inference import pixels
 
 # cv2 needs the source as float: with more source pixels than this per target pixel, the conversion eats what it saves.
 _MAX_SOURCE_PER_TARGET = 4

@@ -6,7 +6,7 @@ import signal
 
 import cv2
 
-from cpu_operators.memory import keep_freed_memory
+from maskworks.freed_memory import keep_freed_memory
 
 
 def start_worker(worker_id: int) -> None:

@@ -13,16 +13,16 @@ from dextr import architectures
 from dextr.dextr_model import DextrModel
 from dextr.errors import DataError
 from dextr.lr_schedules import make_lr_scheduler
-from dextr.optimizers import make_optimizer, parameter_groups
 from dextr.train import training_state
 from dextr.train.config import SEED_BITS, TrainConfig
 from dextr.train.objects import ObjectSets, Say, find_objects
+from dextr.train.optimizers import make_optimizer, parameter_groups
 from dextr.train.processes import Processes
 from dextr.train.starting_model import starting_model
+from dextr.train.trainer import Trainer
+from dextr.train.training_data import Batch, training_batches, training_set
 from dextr.train.training_state import Resumed, TrainingState
 from dextr.train.validator import Validator
-from dextr.trainer import Trainer
-from dextr.training_data import Batch, training_batches, training_set
 
 AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 

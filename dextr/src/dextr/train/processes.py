@@ -122,7 +122,7 @@ class Processes:
 
 def _freeze_unused(net: nn.Module, device: torch.device) -> None:
     """Take parameters that the output does not depend on out of the training: nobody would send their gradients."""
-    from dextr.inference import evaluating
+    from dextr.inference.prediction import evaluating
 
     with evaluating(net):
         torch.autograd.backward(net(torch.zeros(1, 4, 64, 64, device=device))["out"].sum())

@@ -20,7 +20,7 @@ from dextr.train.interruption import Interrupted, Interruption
 from dextr.train.job_log import JobLog
 from dextr.train.preparation import Prepared, prepare
 from dextr.train.processes import Processes
-from dextr.validation import Validation
+from dextr.train.validation import Validation
 
 _SHOW_LOSS_EVERY_S = 1.0
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from dextr import checkpoints, torch_file
-from dextr.checkpoints import Checkpoint
+from dextr.checkpoint_files import checkpoints, torch_file
+from dextr.checkpoint_files.checkpoints import Checkpoint
 from dextr.dextr_model import DextrModel
 from dextr.errors import CheckpointError, DataError
 from dextr.train.job_files import JobFiles, check_space, replace_file
-from dextr.trainer import Trainer
+from dextr.train.trainer import Trainer
 
 _KEY = "training"
 _MARGIN = 16_000_000

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from dextr.data_pipeline.object_dataset import DextrDataset
 from dextr.dextr_model import DextrModel
 from dextr.train.config import TrainConfig
+from dextr.train.preview_sheet import PredictionSheet
 from dextr.train.processes import Processes
-from dextr.train.sheet import PredictionSheet
-from dextr.training_data import Batch, validation_batches, validation_set
-from dextr.validation import ObjectFigures, Validation, validate
+from dextr.train.training_data import Batch, validation_batches, validation_set
+from dextr.train.validation import ObjectFigures, Validation, validate
 
 
 @dataclass(frozen=True)

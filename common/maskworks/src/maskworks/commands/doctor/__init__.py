@@ -1,0 +1,1 @@
+"""`maskworks doctor`: whether this installation is right."""

@@ -1,0 +1,64 @@
+"""`<name>_predict_poll`: a worker on a folder."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+from maskworks import config, options
+from maskworks.commands.model import Model
+from maskworks.commands.run import SOME_FAILED, run_command, say
+from maskworks.commands.worker import read_settings, watched
+
+if TYPE_CHECKING:
+    from maskworks.metrics import Metrics
+
+
+def predict_poll(model: Model, argv: Sequence[str] | None = None) -> int:
+    """`<name>_predict_poll`: watches a folder. Returns the exit code."""
+    name = model.folder_command or f"{model.name}_predict_poll"
+    parser = options.new_parser(name, f"{model.title}: predictions for the images in a folder.")
+    options.add_model_options(parser, model.config, model.add_options)
+    options.add_folder_options(parser)
+    options.add_pipeline_options(parser)
+    options.add_watch_options(parser)
+    return run_command(parser, partial(_predict_poll, model, name), argv)
+
+
+def _predict_poll(model: Model, name: str, args: argparse.Namespace) -> int:
+    folders = config.from_args(config.FolderConfig, args)
+    settings = read_settings(model, args, folders)
+
+    from maskworks.loop import Loop
+    from maskworks.progress import Progress
+    from maskworks.shutdown import Shutdown
+    from maskworks.transports.folder.transport import FolderTransport
+
+    with Shutdown() as stop:
+        form = model.folder_format(settings.model, folders.overlay)
+        pipeline = settings.pipeline(model, decoder=form.decoder, encoder=form.encoder)
+        transport = FolderTransport(
+            folders, settings.input, model.prompt_suffix, dict(form.suffixes), keep_extension=form.keep_extension
+        )
+        progress = Progress(not folders.continuous and not settings.log.quiet, lambda: transport.backlog)
+        loop = Loop(transport, pipeline, settings.loop, stop, patient=folders.continuous, on_outcome=progress.report)
+        with closing(progress), watched(loop, settings, name, transport.check):
+            metrics = loop.run()
+    if not settings.log.quiet:
+        say(metrics.summary())
+    return _conclude(metrics, folders, transport.left_over)
+
+
+def _conclude(metrics: Metrics, folders: config.FolderConfig, left_over: Sequence[str]) -> int:
+    """Says what needs attention after a run over a folder, and its exit code."""
+    if folders.continuous:
+        return 0
+    if left_over:
+        say(f"left in {folders.prediction_in}, the other file of the pair is missing: {', '.join(left_over[:10])}")
+    if metrics.failed:
+        say(f"failed inputs and the reasons (*.error.json) are in {folders.failed}")
+        return SOME_FAILED
+    return 0

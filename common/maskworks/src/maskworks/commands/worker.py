@@ -1,0 +1,96 @@
+"""What all workers have: settings, the pipeline around the loaded model, health and metrics."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from maskworks import config
+from maskworks.commands.model import Model
+from maskworks.errors import ConfigError, DeviceError, OutOfMemory
+from maskworks.memory_errors import memory_errors
+
+if TYPE_CHECKING:
+    from maskworks.loop import Loop
+    from maskworks.pipeline import Pipeline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The configs that all workers have."""
+
+    model: config.ModelConfig
+    input: config.InputConfig
+    shape: config.ShapeConfig
+    loop: config.LoopConfig
+    metrics: config.MetricsConfig
+    log: config.LogConfig
+
+    def pipeline(self, model: Model, **steps: Any) -> Pipeline:
+        """The pipeline around the loaded model, with the steps that depend on the transport.
+
+        From here on this process keeps the memory that it frees, as images and networks need the same again and again.
+
+        Raises:
+            DeviceError: the model is larger than the device's memory.
+        """
+        from maskworks.freed_memory import keep_freed_memory
+        from maskworks.pipeline import Pipeline
+
+        keep_freed_memory()
+        try:
+            with memory_errors():
+                predictor = model.load(self.model)
+        except OutOfMemory:
+            raise DeviceError(
+                f"--device {self.model.device}: its memory does not hold the model; "
+                "stop what else uses it, or choose another device"
+            ) from None
+        return Pipeline(predictor=predictor, input_config=self.input, shape_config=self.shape, **steps)
+
+
+def read_settings(model: Model, args: argparse.Namespace, *others: config.Config) -> Settings:
+    """The common configs, checked together with those of the command; also starts the log."""
+    settings = Settings(
+        model=config.from_args(model.config, args),
+        input=config.from_args(config.InputConfig, args),
+        shape=config.from_args(config.ShapeConfig, args),
+        loop=config.from_args(config.LoopConfig, args),
+        metrics=config.from_args(config.MetricsConfig, args),
+        log=config.from_args(config.LogConfig, args),
+    )
+    config.check(*vars(settings).values(), *others)
+
+    from maskworks import log
+
+    log.set_up(settings.log)
+    return settings
+
+
+@contextmanager
+def watched(loop: Loop, settings: Settings, name: str, probe: Callable[[], None]) -> Iterator[None]:
+    """Health and metrics of a worker for as long as it works."""
+    from maskworks.heartbeat import Heartbeat
+
+    with Heartbeat(name, probe), measured(loop, settings.metrics):
+        yield
+
+
+@contextmanager
+def measured(loop: Loop, metrics: config.MetricsConfig) -> Iterator[None]:
+    """The metrics of a worker for as long as it works, if they are wanted.
+
+    Raises:
+        ConfigError: the port cannot be listened at.
+    """
+    with ExitStack() as stack:
+        if metrics.metrics_port is not None:
+            host, port = metrics.metrics_host, metrics.metrics_port
+            try:
+                stack.callback(loop.metrics.serve(host, port))
+            except OSError as error:
+                raise ConfigError([f"--metrics_port: {host}:{port}: {error.strerror}; choose another one"]) from None
+        yield

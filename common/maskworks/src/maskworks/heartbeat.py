@@ -1,0 +1,166 @@
+"""Whether a worker is alive, for health checks: it writes a small file every few seconds, `--check` reads it.
+
+It holds a lock on its file, which the kernel lets go of when the process ends, however it ends: the number in the name
+may belong to another process by then, or come from another container.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from maskworks.errors import TransportError
+
+_INTERVAL = 3.0
+_STALE = 15.0
+_NOT_READY = "is not ready yet"
+
+
+class Heartbeat:
+    """Says every three seconds that this process lives, and whether what it depends on answers.
+
+    That is asked in a thread of its own, as it can take long while a server or the names of servers are away.
+
+    Args:
+        name: of the command.
+        probe: raises if the server does not answer; its text is what `--check` says then.
+
+    Attributes:
+        probe: the same; it may be set later, until then the command is not ready.
+    """
+
+    def __init__(self, name: str, probe: Callable[[], None] | None = None) -> None:
+        self._path = folder() / f"{name}-{os.getpid()}.json"
+        self.probe = probe or _not_ready
+        self._problem = _NOT_READY
+        self._asked_since: float | None = None
+        self._file: IO[str] | None = None
+        self._closed, self._news = threading.Event(), threading.Event()
+        self._asking = threading.Thread(target=self._ask, name="probe", daemon=True)
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        self._asking.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Does not wait for what is being asked."""
+        self._closed.set()
+        self._news.set()
+        self._thread.join()
+        if self._file is not None:
+            self._path.unlink(missing_ok=True)
+            self._file.close()
+
+    def _ask(self) -> None:
+        while True:
+            self._asked_since = time.monotonic()
+            problem = ""
+            try:
+                self.probe()
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the server, it does not answer
+                problem = str(error) or type(error).__name__
+            self._problem, self._asked_since = problem, None
+            self._news.set()
+            if self._closed.wait(_INTERVAL):
+                return
+
+    def _beat(self) -> None:
+        while True:
+            self._news.wait(_INTERVAL)
+            self._news.clear()
+            if self._closed.is_set():
+                return
+            since = self._asked_since
+            waits = since is not None and time.monotonic() - since > _STALE
+            with contextlib.suppress(OSError):  # without a writable temporary folder there is no health check
+                self._write(json.dumps({"problem": "its server does not answer" if waits else self._problem}))
+
+    def _write(self, text: str) -> None:
+        """A new file takes the place of the one before; each is locked for as long as it has its name."""
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        _check_owner(self._path.parent)
+        draft = self._path.with_suffix(".new")
+        with contextlib.ExitStack() as on_failure:
+            file = on_failure.enter_context(draft.open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.write(text)
+            file.flush()
+            draft.replace(self._path)
+            on_failure.pop_all()
+        if self._file is not None:
+            self._file.close()
+        self._file = file
+
+
+def _not_ready() -> None:
+    raise TransportError(_NOT_READY)
+
+
+def check(name: str, *, live: bool = False) -> str:
+    """What is wrong with the workers of a command on this machine; "" if there is one and all are well.
+
+    With `live` they need only show that they live: what they depend on may be away.
+    """
+    problems, alive = [], 0
+    if folder().exists():
+        try:
+            _check_owner(folder())
+        except PermissionError as error:
+            return str(error)
+    for path in sorted(folder().glob(f"{name}-*.json")):
+        beat = _last_beat(path)
+        if beat is None:
+            continue
+        alive += 1
+        problem, age = beat
+        if age > _STALE:
+            problems.append(f"{path.stem}: no sign of life for {age:.0f} s")
+        elif problem and not live:
+            problems.append(f"{path.stem}: {problem}")
+    return "; ".join(problems) if alive else f"no {name} is running"
+
+
+def folder() -> Path:
+    """Where the files are: one folder per user in the folder for temporary files."""
+    return Path(tempfile.gettempdir()) / f"maskworks-{os.getuid()}"
+
+
+def _check_owner(path: Path) -> None:
+    """Everybody may write in the folder for temporary files; who was there first could lay links out for us to follow.
+
+    Raises:
+        PermissionError: the folder is another user's, or is open to others.
+    """
+    status = path.lstat()
+    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o077:
+        raise PermissionError(f"{path} is not this user's own folder; remove it, or set TMPDIR to another place")
+
+
+def _last_beat(path: Path) -> tuple[str, float] | None:
+    """What a living worker wrote, and how many seconds ago; None if it is gone, whose file is then removed."""
+    while True:
+        try:
+            file = path.open()
+        except FileNotFoundError:
+            return None
+        with file:
+            status = os.fstat(file.fileno())
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return json.load(file)["problem"], time.time() - status.st_mtime
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(status, path.stat()):  # else a living worker has just put a new file there
+                    path.unlink()
+                    return None

@@ -1,0 +1,215 @@
+"""receive -> decode -> predict -> encode -> deliver, with the model never waiting for the rest.
+
+The thread that calls `step` runs the model and nothing else. One thread receives, a few decode, encode and deliver;
+what they hand over are futures, and all bookkeeping is done by the calling thread, so there is nothing to lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from maskworks.config import LoopConfig
+from maskworks.errors import RequestError, TransportError
+from maskworks.metrics import Metrics
+from maskworks.pipeline import Decoded, Pipeline
+from maskworks.predictor import Found
+from maskworks.transports import Transport
+from maskworks.types import Job, Outcome
+
+log = logging.getLogger(__name__)
+
+CODEC_THREADS = 4
+_TICK = 0.2  # seconds after which a waiting thread looks whether it should stop
+_LONGEST_PAUSE = 30.0
+
+
+class Loop:
+    """Takes jobs from a transport through a pipeline.
+
+    Args:
+        transport: where jobs come from and outcomes go to.
+        pipeline: what is done with them.
+        config: how batches are formed.
+        stop: once set, nothing more is received, and what is in flight is finished.
+        patient: whether to try again, after a pause, when the transport fails; otherwise `run` raises its error.
+        on_outcome: called in the calling thread for every job that ended.
+        codec_threads: how many jobs are decoded and encoded at a time.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        pipeline: Pipeline,
+        config: LoopConfig,
+        stop: threading.Event,
+        *,
+        patient: bool = False,
+        on_outcome: Callable[[Job, Outcome], None] | None = None,
+        codec_threads: int = CODEC_THREADS,
+    ) -> None:
+        self.metrics = Metrics()
+        self.metrics.gauges["waiting_requests"] = lambda: transport.backlog
+        self.metrics.gauges["oldest_request_age_seconds"] = lambda: transport.oldest_age
+        self.metrics.gauges["requests_in_flight"] = lambda: self.in_flight
+        self._transport, self._pipeline, self._config, self._stop = transport, pipeline, config, stop
+        self._patient, self._on_outcome = patient, on_outcome
+        # One batch in the model, one decoded and waiting, and the threads' hands full.
+        self._most_in_flight = 2 * config.batch_size + codec_threads
+        self._receiver = ThreadPoolExecutor(1, "receive")
+        self._codecs = ThreadPoolExecutor(codec_threads, "codec")
+        self._receiving: Future[list[Future[Decoded]]] | None = None
+        self._decoding: deque[Future[Decoded]] = deque()
+        self._delivering: dict[Future[Outcome], Job] = {}
+        self._in_model = 0
+        self._error: TransportError | None = None
+        self._pause = 0.0
+
+    def run(self, max_jobs: int | None = None) -> Metrics:
+        """Works until the transport is exhausted, `stop` is set, or `max_jobs` have ended. Every job ends once.
+
+        Raises:
+            TransportError: the transport failed and the loop is not patient; unfinished jobs were given back.
+        """
+        try:
+            while not self._stop.is_set() and not self._finished(max_jobs):
+                self.step()
+        finally:
+            self._drain()
+        return self.metrics
+
+    def step(self, timeout: float = _TICK) -> int:
+        """One round: take in what has arrived, run the model on a batch, hand the results over.
+
+        Returns:
+            How many jobs went through the model; 0 if none was ready within `timeout` seconds.
+        """
+        self._receive()
+        batch = self._next_batch(timeout)
+        self._in_model = len(batch)
+        if batch:
+            self._receive()  # so that the next jobs arrive while the model runs
+            for item, found in zip(batch, self._pipeline.predict(batch), strict=True):
+                self._delivering[self._codecs.submit(self._finish, item, found)] = item.job
+        self._in_model = 0
+        self._collect()
+        self._face_error()
+        return len(batch)
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that were received and have not ended."""
+        return len(self._decoding) + self._in_model + len(self._delivering)
+
+    def _finished(self, max_jobs: int | None) -> bool:
+        if max_jobs is not None and self.metrics.done + self.metrics.failed >= max_jobs:
+            return True
+        return self._receiving is None and self.in_flight == 0 and self._transport.exhausted
+
+    def _receive(self) -> None:
+        """Takes over what the receiving thread has, and sends it for more if there is room."""
+        if self._receiving is not None and self._receiving.done():
+            self._take_over(self._receiving)
+        room = self._most_in_flight - self.in_flight
+        if self._receiving is None and room > 0 and self._wants_more():
+            self._receiving = self._receiver.submit(self._receive_and_decode, room)
+
+    def _wants_more(self) -> bool:
+        return not self._stop.is_set() and self._error is None and not self._transport.exhausted
+
+    def _receive_and_decode(self, limit: int) -> list[Future[Decoded]]:
+        jobs = self._transport.receive(limit, _TICK)
+        return [self._codecs.submit(self._pipeline.decode, job) for job in jobs]
+
+    def _next_batch(self, timeout: float) -> list[Decoded]:
+        """The next decoded jobs in order: the first that comes, and what else is ready or comes soon enough."""
+        batch: list[Decoded] = []
+        deadline = time.monotonic() + timeout
+        while len(batch) < self._config.batch_size:
+            item = self._next(deadline)
+            if item is None:
+                break
+            if not batch:
+                deadline = time.monotonic() + self._config.batch_wait_ms / 1000
+            batch.append(item)
+        return batch
+
+    def _next(self, deadline: float) -> Decoded | None:
+        """The next decoded job; None if it is not there at the deadline or if none will come."""
+        while self._decoding or self._receiving is not None:
+            awaited: Future[Any] | None = self._decoding[0] if self._decoding else self._receiving
+            wait(filter(None, [awaited]), max(0.0, deadline - time.monotonic()))
+            if self._decoding:
+                return self._decoding.popleft().result() if self._decoding[0].done() else None
+            self._receive()
+            if not self._decoding and (self._stop.is_set() or time.monotonic() >= deadline):
+                return None
+        return None
+
+    def _finish(self, item: Decoded, found: Found) -> Outcome:
+        outcome = self._pipeline.encode(item, found)
+        try:
+            self._transport.deliver(item.job, outcome)
+        except RequestError as error:
+            outcome = self._pipeline.encode(item, error)
+            self._transport.deliver(item.job, outcome)
+        return outcome
+
+    def _collect(self) -> None:
+        """Counts the jobs that ended; waits for one if there is nothing else to do."""
+        if self._delivering and not self._decoding and self._receiving is None:
+            wait(self._delivering, return_when="FIRST_COMPLETED")
+        for future in [future for future in self._delivering if future.done()]:
+            job = self._delivering.pop(future)
+            try:
+                outcome = future.result()
+            except TransportError as error:
+                self._transport.give_back(job)
+                self._error = error
+            else:
+                self._pause = 0.0
+                self.metrics.count(outcome)
+                if self._on_outcome is not None:
+                    self._on_outcome(job, outcome)
+
+    def _face_error(self) -> None:
+        """Raises the transport's error, or waits a while before it is tried again."""
+        error, self._error = self._error, None
+        if error is None:
+            return
+        if not self._patient:
+            raise error
+        self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE)
+        log.error("%s; trying again in %.0f s", error.message, self._pause)
+        self._stop.wait(self._pause)
+
+    def _drain(self) -> None:
+        """Stops receiving, gives back what was not worked on, and finishes the rest."""
+        if self._receiving is not None:
+            wait([self._receiving])
+            self._take_over(self._receiving)
+        for item in [future.result() for future in self._decoding]:
+            if not self._transport.give_back(item.job):
+                found = self._pipeline.predict([item])[0]
+                self._delivering[self._codecs.submit(self._finish, item, found)] = item.job
+        self._decoding.clear()
+        while self._delivering:
+            wait(self._delivering, return_when="FIRST_COMPLETED")
+            self._collect()
+        self._codecs.shutdown()
+        self._receiver.shutdown()
+        self._transport.close()
+        self._face_error()
+
+    def _take_over(self, receiving: Future[list[Future[Decoded]]]) -> None:
+        self._receiving = None
+        error = receiving.exception()
+        if isinstance(error, TransportError):
+            self._error = error
+        else:
+            self._decoding.extend(receiving.result())

@@ -1,0 +1,186 @@
+"""decode -> predict -> encode: bytes in, bytes out. No file, no socket, no thread."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from maskworks.config import InputConfig, ShapeConfig
+from maskworks.errors import Internal, OutOfMemory, RequestError
+from maskworks.geometry import compose, drop_specks, trace
+from maskworks.predictor import Found, Predictor
+from maskworks.types import Instance, Instances, Job, Outcome, Prediction, Request
+
+log = logging.getLogger(__name__)
+
+Decoder = Callable[[Job, InputConfig], Request]
+Encoder = Callable[[Prediction], Mapping[str, bytes]]
+Address = Callable[[Job], tuple[str | None, str | None]]
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True, eq=False)
+class Decoded:
+    """A job on its way: its request once it is decoded, the error once something failed, and the times it took."""
+
+    job: Job
+    request: Request | None = None
+    error: RequestError | None = None
+    timing_ms: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """Turns jobs into outcomes with a model.
+
+    Each step answers what goes wrong in it, so no step raises because of a request.
+
+    Attributes:
+        predictor: the model.
+        decoder: one of `maskworks.wire.request`.
+        encoder: makes the parts of an outcome from a prediction.
+        input_config: limits on what is decoded.
+        shape_config: how masks become rings.
+        address: finds the id and the `reply_to` for the error of a job that could not be decoded.
+    """
+
+    predictor: Predictor
+    decoder: Decoder
+    encoder: Encoder
+    input_config: InputConfig = field(default_factory=InputConfig)
+    shape_config: ShapeConfig = field(default_factory=ShapeConfig)
+    address: Address = field(default=lambda job: (job.id, None))
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """All steps for one batch, one after the other."""
+        decoded = [self.decode(job) for job in jobs]
+        found = self.predict(decoded)
+        return [self.encode(item, instances) for item, instances in zip(decoded, found, strict=True)]
+
+    def decode(self, job: Job) -> Decoded:
+        """First step: from bytes to arrays."""
+        item = Decoded(job, error=job.error)
+        if job.error is None:
+            with _timed(item, "decode"):
+                outcome = _answered(lambda: self.decoder(job, self.input_config))
+            if isinstance(outcome, RequestError):
+                item.error = outcome
+            else:
+                item.request = outcome
+        return item
+
+    def predict(self, batch: Sequence[Decoded]) -> list[Found]:
+        """Second step: the model, on those of a batch that could be decoded."""
+        good = [item for item in batch if item.request is not None]
+        start = time.perf_counter()
+        found = iter(self._predict([item.request for item in good if item.request is not None]))
+        elapsed = 1000 * (time.perf_counter() - start)
+        for item in good:
+            item.timing_ms["predict"] = elapsed
+        return [item.error or Internal("not decoded") if item.request is None else next(found) for item in batch]
+
+    def encode(self, item: Decoded, found: Found) -> Outcome:
+        """Last step: from arrays to bytes."""
+        request = item.request
+        if request is None or isinstance(found, RequestError):
+            return self._failed(item, found if isinstance(found, RequestError) else Internal("not decoded"))
+        parts = _answered(lambda: self.encoder(self._prediction(item, request, found)))
+        if isinstance(parts, RequestError):
+            return self._failed(item, parts)
+        return Outcome(
+            parts=parts,
+            id=request.id if request.named else None,
+            reply_to=request.reply_to,
+            objects=len(found),
+            timing_ms=item.timing_ms,
+        )
+
+    def _predict(self, requests: Sequence[Request]) -> list[Found]:
+        if not requests:
+            return []
+        found = _answered(lambda: self._model_call(requests))
+        if not isinstance(found, RequestError):
+            return found
+        if len(requests) == 1:
+            return [found]
+        log.warning("a batch of %d failed (%s), trying its halves", len(requests), found.code)
+        half = len(requests) // 2
+        return self._predict(requests[:half]) + self._predict(requests[half:])
+
+    def _model_call(self, requests: Sequence[Request]) -> list[Found]:
+        found = list(self.predictor.predict(requests))
+        if len(found) != len(requests):
+            raise RuntimeError(f"the model answered {len(found)} of {len(requests)} requests")
+        return found
+
+    def _prediction(self, item: Decoded, request: Request, found: Sequence[Instance]) -> Prediction:
+        with _timed(item, "contours"):
+            instances = tuple(self._without_specks(instance) for instance in found)
+            regions = tuple(
+                trace(instance.mask, instance.offset, self.shape_config.simplify) if instance.mask is not None else ()
+                for instance in instances
+            )
+            together = found if isinstance(found, Instances) else Instances(found)
+            mask = compose(instances[::-1] if together.best_first else instances, request.size)
+        meta = {**self._meta(item, request, instances), **together.meta}
+        return Prediction(request, instances, regions, mask, meta, together.best_first)
+
+    def _without_specks(self, instance: Instance) -> Instance:
+        if instance.mask is None or self.shape_config.min_area <= 1:
+            return instance
+        return replace(instance, mask=drop_specks(instance.mask, self.shape_config.min_area))
+
+    def _meta(self, item: Decoded, request: Request, instances: Sequence[Instance]) -> dict[str, Any]:
+        return {
+            "segmenter": dict(self.predictor.segmenter),
+            **({} if request.source is None else {"prompt": request.source}),
+            "image": dict(request.image_meta),
+            "objects": [_facts(instance) for instance in instances],
+            "timing_ms": {stage: round(value, 2) for stage, value in item.timing_ms.items()},
+        }
+
+    def _failed(self, item: Decoded, error: RequestError) -> Outcome:
+        name, reply_to = self.address(item.job)
+        return Outcome(
+            error=error,
+            id=name,
+            reply_to=reply_to,
+            meta={"segmenter": dict(self.predictor.segmenter)},
+            timing_ms=item.timing_ms,
+        )
+
+
+def _facts(instance: Instance) -> dict[str, Any]:
+    score = {} if instance.score is None else {"score": instance.score}
+    return {"label": instance.label, **score, **instance.meta}
+
+
+def _answered(step: Callable[[], Result]) -> Result | RequestError:
+    """The step's result, or the error that answers the request. The only place where everything is caught."""
+    try:
+        return step()
+    except RequestError as error:
+        # Its traceback holds the frames of what failed, and with them the memory that the next try needs.
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+        return error
+    except MemoryError:
+        return OutOfMemory("the request does not fit into memory; send a smaller image or fewer objects at a time")
+    except Exception as error:
+        log.exception("a request failed")
+        return Internal(f"{type(error).__name__}: {error}; see the log of the worker")
+
+
+class _timed:
+    """Adds the milliseconds of a block to an item's timings."""
+
+    def __init__(self, item: Decoded, stage: str) -> None:
+        self.item, self.stage = item, stage
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.item.timing_ms[self.stage] = 1000 * (time.perf_counter() - self.start)

@@ -1,0 +1,1 @@
+"""Jobs from a folder of images, results into another folder."""

@@ -1,0 +1,278 @@
+"""Jobs from a folder of images and prompts, results into another folder.
+
+Every pair ends in exactly one place: results with their inputs in the output folder, or the inputs with an error file
+in the folder for failures. Whatever the moment at which the process dies, a pair is still in the input folder (or in a
+claim inside of it, see `claims`), or its results are complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+from maskworks.atomic_write import move_file, write_file
+from maskworks.config import FolderConfig, InputConfig
+from maskworks.errors import BadImage, RequestError, TransportError
+from maskworks.images.reader import check_size
+from maskworks.transports.folder.claims import FOLDER as CLAIMS_FOLDER
+from maskworks.transports.folder.claims import Claim, Claims
+from maskworks.transports.folder.results import ResultFiles
+from maskworks.transports.folder.scan import Pair, Scan, Scanner, image_names
+from maskworks.transports.folder.watch import Watch
+from maskworks.types import Job, Outcome
+from maskworks.wire.png_source import source_of, with_source
+from maskworks.wire.reply import encode_error
+
+log = logging.getLogger(__name__)
+
+_LONGEST_STEM = 235  # bytes, of a name that still leaves room for what is added to it
+
+
+class FolderTransport:
+    """Watches one folder, alone or together with other workers.
+
+    Args:
+        config: the folders, and how long to wait.
+        input_config: files beyond its limit of bytes are not read.
+        prompt_suffix: the extension of prompt files, e.g. `.points`; None for models that need no prompt.
+        suffixes: for each part of an outcome what is added to the stem for its file name. `mask` and so on are written
+            in this order, the last one tells readers that the rest is there.
+        keep_extension: whether a job's id is the whole file name instead of its stem.
+    """
+
+    def __init__(
+        self,
+        config: FolderConfig,
+        input_config: InputConfig,
+        prompt_suffix: str | None,
+        suffixes: dict[str, str],
+        *,
+        keep_extension: bool = False,
+    ) -> None:
+        self._config, self._input_config = config, input_config
+        self._prompt_suffix, self._keep_extension = prompt_suffix, keep_extension
+        self._arrivals = Scanner(config.prediction_in, prompt_suffix, config.incomplete_wait, input_config)
+        self._results = ResultFiles(config.prediction_out, suffixes)
+        self._claims = Claims(config.prediction_in, prompt_suffix)
+        self._ready: deque[Pair] = deque()
+        self._own: deque[Claim] = deque()  # claimed, but not being worked on
+        self._refused: deque[Job] = deque()
+        self._open: set[str] = set()
+        self._scan: Scan | None = None
+        self._next_scan = self._ready_since = 0.0
+        self._drafts = itertools.count()
+        self._wake = threading.Event()
+        for folder in (config.prediction_out, config.failed, config.prediction_tmp):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+        self._watch = Watch(config.prediction_in, self._wake) if config.use_watchdog else None
+
+    @property
+    def exhausted(self) -> bool:
+        if self._config.continuous or self._scan is None:
+            return False
+        here = self._ready or self._own or self._refused or self._open
+        return not (here or self._scan.ready or self._scan.growing or self._claims.incomplete)
+
+    @property
+    def backlog(self) -> int:
+        return len(self._ready) + len(self._own) + len(self._refused)
+
+    @property
+    def oldest_age(self) -> float:
+        return time.monotonic() - self._ready_since if self.backlog else 0.0
+
+    def check(self) -> None:
+        for folder in (self._config.prediction_in, self._config.prediction_out):
+            if not folder.is_dir():
+                raise TransportError(f"{folder} is gone")
+
+    @property
+    def left_over(self) -> tuple[str, ...]:
+        """Files that the last look found without a partner: images without prompt and prompts without image."""
+        return () if self._scan is None else self._scan.lone_images + self._scan.lone_prompts
+
+    def receive(self, limit: int, timeout: float) -> Sequence[Job]:
+        deadline = time.monotonic() + timeout
+        try:
+            while True:
+                self._claim(limit)
+                jobs = self._jobs(limit)
+                now = time.monotonic()
+                if jobs or now >= deadline or self.exhausted:
+                    return jobs
+                self._wake.wait(max(0.0, min(deadline, self._next_scan) - now))
+        except OSError as error:
+            raise TransportError(f"--prediction_in {self._config.prediction_in}: {_reason(error)}") from error
+
+    def deliver(self, job: Job, outcome: Outcome) -> None:
+        claim: Claim = job.receipt
+        try:
+            if outcome.error is not None:
+                self._fail(claim, outcome.error, outcome)
+            else:
+                self._succeed(claim, job, outcome)
+        except OSError as error:
+            raise TransportError(f"results of {job.id} cannot be written: {_reason(error)}") from error
+        self._open.discard(claim.stem)
+        self._wake.set()
+
+    def give_back(self, job: Job) -> bool:
+        self._own.append(job.receipt)
+        self._open.discard(job.receipt.stem)
+        return True
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+        for claim in self._own:
+            try:
+                self._claims.put_back(claim)
+            except OSError as error:
+                log.error("%s stays in %s: %s", claim.stem, claim.folder, _reason(error))
+        self._claims.close()
+
+    def _claim(self, limit: int) -> None:
+        """Claims up to `limit` pairs, after another look at the folder if it is time for one."""
+        woken = self._wake.is_set()
+        self._wake.clear()
+        if not self._ready and not self._own and (woken or time.monotonic() >= self._next_scan):
+            self._look()
+        while self._ready and len(self._own) < limit:
+            pair = self._ready.popleft()
+            claim = self._claims.take(pair)
+            if claim is not None:
+                self._own.append(claim)
+            for rival in pair.rivals:
+                self._refuse(pair, rival)
+
+    def _jobs(self, limit: int) -> list[Job]:
+        """Jobs for claims that are held but not worked on."""
+        for claim in [claim for claim in self._own if self._is_half(claim)]:
+            self._resume(claim)
+            self._own.remove(claim)
+        jobs = [self._refused.popleft() for _ in range(len(self._refused))]
+        while self._own and len(jobs) < limit:
+            jobs.append(self._job(self._own.popleft()))
+        return jobs
+
+    def _is_half(self, claim: Claim) -> bool:
+        return claim.image is None or (claim.prompt is None and self._prompt_suffix is not None)
+
+    def _look(self) -> None:
+        for claim, worker in self._claims.inherit():
+            log.info("%s: taken over from %s, which is gone", claim.stem, worker)
+            self._remove_leftovers(worker)
+            self._own.append(claim)
+        self._scan = self._arrivals.scan()
+        self._ready.extend(self._scan.ready)
+        self._ready_since = time.monotonic()
+        config = self._config
+        wait = config.watchdog_check_interval if self._watch is not None else config.poll_wait
+        if self._scan.growing or not config.continuous:
+            wait = min(wait, config.poll_wait, 0.2)
+        self._next_scan = time.monotonic() + wait
+
+    def _resume(self, claim: Claim) -> None:
+        """Brings an inherited claim to its end that lacks one of its two files."""
+        if claim.prompt is None:  # the prompt has never come
+            self._claims.put_back(claim)
+        else:  # finished, but for the prompt
+            failed = self._error_file(claim).exists()
+            done = None if self._config.delete_input else self._config.prediction_out
+            self._finish(claim, self._config.failed if failed else done)
+
+    def _job(self, claim: Claim) -> Job:
+        assert claim.image is not None
+        name = claim.image.name if self._keep_extension else claim.stem
+        self._open.add(claim.stem)
+        try:
+            prompt = None if claim.prompt is None else self._read(claim.prompt)
+            return Job(name, self._read(claim.image), prompt, receipt=claim)
+        except RequestError as error:
+            return Job(name, error=error, receipt=claim)
+
+    def _read(self, path: Path) -> bytes:
+        try:
+            check_size(path.stat().st_size, self._input_config)
+            return path.read_bytes()
+        except OSError as error:
+            raise BadImage(f"{path.name}: cannot be read: {_reason(error)}") from None
+
+    def _refuse(self, pair: Pair, rival: str) -> None:
+        """Takes a second image of the same stem out, whose results would overwrite those of the first."""
+        claim = self._claims.take(Pair(rival, rival, None))
+        if claim is not None:
+            error = BadImage(f"{rival}: has the name of {pair.image}, only the extension differs; rename one of them")
+            self._refused.append(Job(rival, error=error, receipt=claim))
+
+    def _succeed(self, claim: Claim, job: Job, outcome: Outcome) -> None:
+        assert claim.image is not None
+        image, out = claim.image.name, self._config.prediction_out
+        names = self._results.names(claim, outcome.parts)
+        moved = [] if self._config.delete_input else [image]
+        if moved and (source := source_of(BytesIO(job.body))):
+            raise BadImage(f"{image}: is a mask or an overlay that was made of {source!a:.300}; expected an image")
+        with self._results.reserved(image, [*names.values(), *moved]):
+            for part, name in names.items():
+                data = outcome.parts[part]
+                self._write(out / name, with_source(data, image) if name.endswith(".png") else data)
+            self._forget_error(claim)
+            self._finish(claim, None if self._config.delete_input else out)
+
+    def _fail(self, claim: Claim, error: RequestError, outcome: Outcome) -> None:
+        self._config.failed.mkdir(exist_ok=True)  # it may have been taken away with what was in it
+        self._write(self._error_file(claim), encode_error(error, outcome.id, outcome.meta))
+        self._finish(claim, self._config.failed)
+
+    def _forget_error(self, claim: Claim) -> None:
+        """Removes the error of an earlier try; that of another image of this name stays as long as the image."""
+        error, failed = self._error_file(claim), self._config.failed
+        if error.exists() and not any(os.path.lexists(failed / name) for name in image_names(claim.stem)):
+            error.unlink(missing_ok=True)
+
+    def _error_file(self, claim: Claim) -> Path:
+        name, data = claim.stem, os.fsencode(claim.stem)
+        if len(data) > _LONGEST_STEM:
+            name = f"{name[:50]}-{hashlib.sha256(data).hexdigest()[:8]}"
+        return self._config.failed / f"{name}.error.json"
+
+    def _write(self, path: Path, data: bytes) -> None:
+        write_file(path, data, self._draft(self._config.prediction_tmp or path.parent), self._draft(path.parent))
+
+    def _draft(self, folder: Path) -> Path:
+        return folder / f".{self._claims.worker}-{next(self._drafts)}.part"
+
+    def _finish(self, claim: Claim, target: Path | None) -> None:
+        """Moves the inputs to `target`, or deletes them. The order matters, see `claims`."""
+        for path in (claim.image, claim.prompt):
+            if path is None:
+                continue
+            try:
+                if target is None:
+                    path.unlink()
+                else:
+                    move_file(path, target / path.name, self._draft(target))
+            except FileNotFoundError:
+                if os.path.lexists(path):  # it is there, but its target is not
+                    raise
+                log.warning("%s: was removed from %s while it was worked on", path.name, CLAIMS_FOLDER)
+        claim.release()
+
+    def _remove_leftovers(self, worker: str) -> None:
+        config = self._config
+        for folder in {config.prediction_out, config.failed, config.prediction_tmp or config.prediction_out}:
+            for path in folder.glob(f".{worker}-*.part"):
+                path.unlink(missing_ok=True)
+
+
+def _reason(error: OSError) -> str:
+    return f"{error.strerror}: {error.filename}" if error.strerror else str(error)

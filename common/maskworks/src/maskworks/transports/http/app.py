@@ -1,0 +1,194 @@
+"""The web application: requests become jobs, outcomes become responses."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import itertools
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from maskworks.config import HttpConfig, InputConfig
+from maskworks.errors import Internal, RequestError, TimedOut
+from maskworks.transports.http.admission import Admission
+from maskworks.transports.http.body import gone, read_body
+from maskworks.transports.http.endpoint import Endpoint
+from maskworks.transports.http.linger import Linger
+from maskworks.transports.http.media import JSON, media_type_of
+from maskworks.transports.http.openapi import describe
+from maskworks.transports.http.page import page, page_headers
+from maskworks.transports.http.readiness import Readiness
+from maskworks.transports.http.token import check_token
+from maskworks.transports.http.transport import Exchange, HttpTransport
+from maskworks.types import Job, Outcome
+from maskworks.wire import jsontext
+from maskworks.wire.reply import encode_error
+
+log = logging.getLogger(__name__)
+
+_CLIENT_GONE = 499  # as in nginx's logs; nobody receives it
+
+
+class HttpApp:
+    """What the server answers.
+
+    Args:
+        transport: takes the jobs.
+        endpoints: the paths that take images.
+        config: the limits and the token.
+        input_config: the limits on images.
+        registry: what /metrics answers; gets the counts of answers.
+        readiness: whether a prediction has passed.
+        title: what the server is called, for people.
+        prompts: the tools of the page, see `maskworks.transports.http.page`.
+    """
+
+    def __init__(
+        self,
+        transport: HttpTransport,
+        endpoints: Sequence[Endpoint],
+        config: HttpConfig,
+        input_config: InputConfig,
+        *,
+        registry: CollectorRegistry,
+        readiness: Readiness,
+        title: str,
+        prompts: Sequence[str],
+    ) -> None:
+        self._transport, self._config, self._input_config = transport, config, input_config
+        self._readiness, self._endpoints = readiness, endpoints
+        operations = {endpoint.path: endpoint.operation for endpoint in endpoints}
+        self._description = describe(title, operations, with_token=config.token is not None)
+        self._page_text = page(title, prompts, with_token=config.token is not None, exif=input_config.exif)
+        self._budget = Admission(config.max_waiting, config.queue_bytes)
+        self._names = itertools.count(1)
+        self._registry = registry
+        self._answers = Counter("maskworks_http_answers", "Answers by status", ["status"], registry=registry)
+
+    def starlette(self) -> Linger:
+        """The application for an ASGI server."""
+        predictions = [
+            Route(endpoint.path, partial(self._predict, endpoint), methods=["POST"]) for endpoint in self._endpoints
+        ]
+        pages = [
+            Route("/", self._page),
+            Route("/health", self._health),
+            Route("/ready", self._ready),
+            Route("/metrics", self._metrics),
+            Route("/openapi.json", self._openapi),
+        ]
+        handlers = {
+            RequestError: self._refused,
+            HTTPException: self._not_here,
+            ClientDisconnect: self._client_gone,
+            Exception: self._failed,
+        }
+        return Linger(Starlette(routes=[*predictions, *pages], exception_handlers=handlers))
+
+    async def _predict(self, endpoint: Endpoint, request: Request) -> Response:
+        start = time.monotonic()
+        headers = request.headers
+        check_token(request, self._config.token)
+        content_type = headers.get("content-type", "")
+        accept, encodings = (", ".join(headers.getlist(name)) for name in ("accept", "accept-encoding"))
+        form = endpoint.form(content_type, accept, encodings)
+        self._budget.check()
+        most = endpoint.most_bytes(media_type_of(content_type), self._input_config.max_bytes)
+        name, prompt = request.query_params.get("id"), request.query_params.get("prompt")
+        with self._budget.body() as share:
+            body = await read_body(request, most, self._config.request_timeout, share)
+            job = Job(
+                str(next(self._names)) if name is None else name,
+                body,
+                None if prompt is None else prompt.encode(),
+                receipt=Exchange(form, name is not None),
+            )
+            with self._budget.request():
+                outcome = await self._outcome(job, request, start + self._config.request_timeout)
+        if outcome is None:
+            raise ClientDisconnect
+        return self._answer(outcome, form.headers)
+
+    async def _outcome(self, job: Job, request: Request, deadline: float) -> Outcome | None:
+        """What became of a job; None if its client has gone before that. Nobody works on what nobody waits for."""
+        answer = asyncio.wrap_future(self._transport.submit(job))
+        leaving = asyncio.ensure_future(gone(request))
+        either: set[asyncio.Future[Any]] = {answer, leaving}
+        try:
+            left = max(0.0, deadline - time.monotonic())
+            await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            if leaving.done():
+                return None
+            seconds = self._config.request_timeout
+            raise TimedOut(f"no answer after {seconds:g} s (--request_timeout); send this request again later")
+        finally:
+            answer.cancel()
+            leaving.cancel()
+
+    def _answer(self, outcome: Outcome, headers: Mapping[str, str]) -> Response:
+        if outcome.error is not None:
+            return self._error(outcome.error, outcome.id, outcome.meta)
+        self._answers.labels(200).inc()
+        return Response(outcome.parts["answer"], headers=headers)
+
+    def _error(self, error: RequestError, name: str | None, meta: Mapping[str, Any] | None = None) -> Response:
+        headers = {"Content-Type": JSON}
+        if error.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = "1"
+        if error.status == http.HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        self._answers.labels(error.status).inc()
+        return Response(encode_error(error, name, meta), error.status, headers)
+
+    async def _refused(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestError)
+        log.warning("%s %s: %s: %s", request.method, request.url.path, error.code, error.message)
+        return self._error(error, request.query_params.get("id"))
+
+    async def _failed(self, request: Request, error: Exception) -> Response:
+        return self._error(Internal("the server failed; its log says why"), None)
+
+    async def _client_gone(self, request: Request, error: Exception) -> Response:
+        self._answers.labels(_CLIENT_GONE).inc()
+        return Response(status_code=_CLIENT_GONE)
+
+    async def _not_here(self, request: Request, error: Exception) -> Response:
+        """A path or a method that does not exist."""
+        assert isinstance(error, HTTPException)
+        self._answers.labels(error.status_code).inc()
+        code = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        paths = ", ".join(endpoint.path for endpoint in self._endpoints)
+        text = f"{request.method} {request.url.path}: {error.detail}; images are sent by POST to {paths}"
+        value = {"error": {"code": code, "message": text}, "id": None, "meta": {}}
+        return Response(jsontext.write(value), error.status_code, {"Content-Type": JSON, **(error.headers or {})})
+
+    async def _page(self, request: Request) -> Response:
+        return HTMLResponse(self._page_text, headers=page_headers())
+
+    async def _health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _ready(self, request: Request) -> Response:
+        problem = self._readiness.problem
+        if problem:
+            return JSONResponse({"status": "not ready", "reason": problem}, 503, {"Retry-After": "1"})
+        return JSONResponse({"status": "ready"})
+
+    async def _metrics(self, request: Request) -> Response:
+        check_token(request, self._config.token)
+        return Response(generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _openapi(self, request: Request) -> Response:
+        return JSONResponse(self._description)

@@ -1,0 +1,53 @@
+"""Reading the body of a request, and not more of it than allowed."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+
+from maskworks.errors import ImageTooLarge, SlowUpload
+from maskworks.transports.http.admission import Share
+
+
+async def read_body(request: Request, most_bytes: int, seconds: float, share: Share) -> bytes:
+    """The whole body.
+
+    Args:
+        request: of which nothing was read.
+        most_bytes: the limit on the body; one that declares more is refused before it is read.
+        seconds: how long it may take.
+        share: counts the bytes as they arrive.
+
+    Raises:
+        ImageTooLarge: it is beyond the limit.
+        SlowUpload: it is not there in time.
+        Overloaded: there is no room for it.
+        ClientDisconnect: the client is gone.
+    """
+    _check(int(request.headers.get("content-length", 0)), most_bytes)
+    try:
+        return await asyncio.wait_for(_read(request, most_bytes, share), seconds)
+    except TimeoutError:
+        arrived = f"{share.bytes} bytes arrived in {seconds:g} s"
+        raise SlowUpload(f"body: {arrived}; expected all of it by then (--request_timeout)") from None
+
+
+async def gone(request: Request) -> None:
+    """Returns when the client of a request, whose body was read, has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _read(request: Request, most_bytes: int, share: Share) -> bytes:
+    chunks = []
+    async for chunk in request.stream():
+        _check(share.bytes + len(chunk), most_bytes)
+        share.add(len(chunk))
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _check(size: int, most_bytes: int) -> None:
+    if size > most_bytes:
+        raise ImageTooLarge(f"body: {size} bytes; expected at most {most_bytes}, which follows from --max_bytes")

@@ -1,0 +1,204 @@
+"""A Redis server and what happens while it is away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import redis
+from redis import exceptions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from maskworks.config import RedisConfig, RedisServerConfig
+from maskworks.errors import BadPrompt, GaveUp, TransportError
+from maskworks.transports.redis.backoff import Backoff
+from maskworks.types import Outcome
+from maskworks.wire.reply import encode_error
+
+log = logging.getLogger(__name__)
+
+# What passes by waiting: the server is away, starting, out of memory, or about to become a master.
+TRANSIENT = (
+    exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError, exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError, exceptions.TryAgainError, exceptions.MasterDownError, exceptions.ClusterDownError,
+)  # fmt: skip
+# What does not pass, although the first of them counts as an error of the connection.
+REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
+# What passes, too, but has no class of its own: too few replicas, a disk that is full, a script that runs.
+_TRANSIENT_CODES = frozenset({"NOREPLICAS", "MISCONF", "BUSY"})
+
+_CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0  # in which the server has to say something
+_SEND_SECONDS = 30.0  # in which a large message has to be on its way and the server to say that it has it
+_LAST_TRIES_SECONDS = 6.0  # a server that says nothing is asked once more, but a large message is not sent again
+_READ_SIZE = 1 << 20
+
+Result = TypeVar("Result")
+
+
+class Unwritable(TransportError):
+    """A channel or stream that this user may not write to, or that is something else."""
+
+
+class RedisServer:
+    """A client whose commands are tried again until they work.
+
+    Args:
+        config: where the server is.
+        stop: once set, commands are tried for a few more seconds only.
+        give_up: seconds for which it may stay away; None for any time.
+
+    Attributes:
+        client: for small commands: it soon notices that the server does not answer.
+        sender: for large ones: it is patient enough for a slow line.
+    """
+
+    def __init__(self, config: RedisServerConfig, stop: threading.Event, give_up: float | None = None) -> None:
+        # Their methods are typed for clients that answer later, too.
+        self.client: Any = _connect(config, _ANSWER_SECONDS)
+        self.sender: Any = _connect(config, _SEND_SECONDS)
+        self._config, self._stop, self._give_up = config, stop, give_up
+        self._failing_since_stop: float | None = None
+        self._last_error: Exception | None = None
+
+    def check(self) -> None:
+        """Asks once whether the server answers.
+
+        Raises:
+            GaveUp: it does not.
+            TransportError: it refuses.
+        """
+        with self.errors():
+            self.client.ping()
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """What goes wrong with the server in the block, which is tried once, becomes an error of ours.
+
+        Raises:
+            GaveUp: it does not answer.
+            TransportError: it refuses.
+        """
+        try:
+            yield
+        except REFUSED as error:
+            raise self.refusal(error) from None
+        except exceptions.RedisError as error:
+            kind = GaveUp if isinstance(error, TRANSIENT) else TransportError
+            raise kind(f"{self._config.server_name}: {error}") from None
+
+    def insist(self, command: Callable[[], Result]) -> Result:
+        """The command's result, tried again while the server is away.
+
+        Raises:
+            GaveUp: it stayed away for longer than --redis_give_up, or for some seconds after `stop`.
+            Unwritable: it does not let the command write where it wants to.
+            TransportError: it refuses.
+        """
+        backoff = self.backoff()
+        while True:
+            begun = time.monotonic()
+            self._check_last_tries(begun)
+            try:
+                result = command()
+            except REFUSED as error:
+                raise self.refusal(error) from None
+            except (*TRANSIENT, exceptions.ResponseError) as error:
+                if not passes(error):
+                    kind = Unwritable if error_code(error) == "WRONGTYPE" else TransportError
+                    raise kind(f"{self._config.server_name}: {error}") from None
+                if self._stop.is_set():
+                    self._last_error, self._failing_since_stop = error, self._failing_since_stop or begun
+                    time.sleep(0.1)
+                backoff.failed(error)
+            else:
+                self._failing_since_stop = None
+                backoff.worked()
+                return result
+
+    def _check_last_tries(self, now: float) -> None:
+        """Once the command is to stop: raises GaveUp some seconds after the first failing try began, of any command."""
+        since = self._failing_since_stop
+        if self._stop.is_set() and since is not None and now - since > _LAST_TRIES_SECONDS:
+            raise GaveUp(f"{self._config.server_name}: {self._last_error}; stopping without it")
+
+    def backoff(self) -> Backoff:
+        """How long to wait between tries."""
+        return Backoff(self._config.server_name, self._give_up, self._stop)
+
+    def refusal(self, error: Exception) -> TransportError:
+        """The server's refusal in words that say what to do."""
+        hint = "check the password (--redis_password_env), the user in --redis_url, and what that user may do"
+        kind = Unwritable if isinstance(error, exceptions.NoPermissionError) else TransportError
+        return kind(f"{self._config.server_name} refuses: {error}; {hint}")
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self.client.close()
+        self.sender.close()
+
+
+def passes(error: Exception) -> bool:
+    """Whether what the server, or the connection to it, says may be over in a while."""
+    return isinstance(error, TRANSIENT) or error_code(error) in _TRANSIENT_CODES
+
+
+def error_code(error: Exception) -> str:
+    """The word that an error of the server begins with, which redis-py leaves out where it has a class for it."""
+    return str(error).rpartition("caused error: ")[2].partition(" ")[0]
+
+
+def answer(server: RedisServer, outcome: Outcome, config: RedisConfig, send: Callable[[str, bytes], Result]) -> Result:
+    """Sends an outcome to the channel or stream that it goes to.
+
+    Where its requester chose one that cannot be written to, an error goes where all errors go.
+
+    Args:
+        server: where it is sent.
+        outcome: the answer.
+        config: names where answers and errors go.
+        send: gets the name of a channel or stream, and the text.
+
+    Raises:
+        GaveUp, TransportError: as `RedisServer.insist` does.
+    """
+    target, text = _addressed(outcome, config)
+    try:
+        return server.insist(lambda: send(target, text))
+    except (Unwritable, UnicodeEncodeError) as error:
+        if outcome.reply_to is None:
+            raise
+        reason = error.message if isinstance(error, Unwritable) else "it is no text"
+        log.warning("%s: no answer to %a: %s", outcome.id, outcome.reply_to, reason)
+    refused = BadPrompt("reply_to", f"{outcome.reply_to!a}, where this worker cannot write", "one that it may write to")
+    text = encode_error(refused, outcome.id, outcome.meta)
+    return server.insist(lambda: send(config.errors_to, text))
+
+
+def _addressed(outcome: Outcome, config: RedisConfig) -> tuple[str, bytes]:
+    if outcome.error is None:
+        return outcome.reply_to or config.redis_out, outcome.parts["reply"]
+    return outcome.reply_to or config.errors_to, encode_error(outcome.error, outcome.id, outcome.meta)
+
+
+def _connect(config: RedisServerConfig, seconds: float) -> redis.Redis:
+    """A client that does not try again by itself; nothing is sent yet. What the URL says comes before all else."""
+    settings: dict[str, Any] = {
+        "socket_connect_timeout": _CONNECT_SECONDS,
+        "socket_timeout": seconds,
+        "socket_keepalive": True,
+        "socket_read_size": _READ_SIZE,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if config.password is not None:
+        settings["password"] = config.password
+    if config.redis_url is not None:
+        if config.redis_url.startswith("unix://"):
+            del settings["socket_keepalive"]
+        return redis.Redis.from_url(config.redis_url, **settings)
+    return redis.Redis(host=config.redis_host, port=config.redis_port, db=config.redis_db, **settings)

@@ -1,0 +1,194 @@
+"""What travels through maskworks: Job (bytes) -> Request (arrays) -> Instances -> Prediction -> Outcome (bytes).
+
+All coordinates are pixels of the stored image, x to the right and y down, the centre of the first pixel at (0, 0).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskworks.errors import RequestError
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+Points = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A request as it arrived, not looked at yet.
+
+    Attributes:
+        id: the transport's name for it: a file name, an entry id.
+        body: the image file, or the whole message.
+        prompt: the prompt file, where the prompt comes apart from the body.
+        error: why the transport itself could not take the request; such a job is only answered.
+        receipt: what the transport needs to deliver and acknowledge; nobody else looks at it.
+        received: `time.monotonic()` of the arrival, in seconds.
+    """
+
+    id: str
+    body: bytes | bytearray = b""
+    prompt: bytes | None = None
+    error: RequestError | None = None
+    receipt: Any = None
+    received: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """Where one object is: extreme points, or clicks, a box and a mask in any combination.
+
+    Attributes:
+        path: where it stands in the request, for error messages: "" or `objects[i]`.
+        extreme_points: (K, 2) float64 of [x, y], K >= 4, in any order.
+        clicks: (N, 2) float64 of [x, y], N >= 1.
+        click_labels: (N,) uint8, 1 for foreground and 0 for background.
+        box: (4,) float64 of x0, y0, x1, y1 with x0 <= x1 and y0 <= y1.
+        label: palette index of the object in the mask, 1..255.
+        mask_input: (S, S) float32, the logits of an earlier answer, to start from.
+        low_res_logits: whether the answer is to contain its logits.
+    """
+
+    path: str = ""
+    extreme_points: Floats | None = None
+    clicks: Floats | None = None
+    click_labels: Bytes | None = None
+    box: Floats | None = None
+    label: int = 1
+    mask_input: NDArray[np.float32] | None = None
+    low_res_logits: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """A decoded request, ready for a model.
+
+    Attributes:
+        id: what results are called; the requester's own id if it gave one.
+        image: (H, W, 3) uint8, RGB.
+        prompts: one per object; empty for models that need none.
+        source: the prompt as received, for `meta`.
+        image_meta: width, height and what was done to the image, for `meta`.
+        named: whether the requester gave the id, so that the reply has to carry it.
+        reply_to: the channel or stream that this answer goes to, None for the usual one.
+        receipt: what the transport needs to write the answer; nobody else looks at it.
+    """
+
+    id: str
+    image: Bytes
+    prompts: tuple[Prompt, ...] = ()
+    source: Any = None
+    image_meta: Mapping[str, Any] = field(default_factory=dict)
+    named: bool = False
+    reply_to: str | None = None
+    receipt: Any = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width = self.image.shape[:2]
+        return height, width
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instance:
+    """One object that a model found.
+
+    Attributes:
+        mask: (h, w) bool or 0/1 uint8, the part of the image's mask that starts at `offset`; None for a box alone.
+        offset: x and y of the mask's first pixel in the image.
+        label: palette index in the mask image, 1..255.
+        name: the class, as written to OPEX.
+        score: the model's confidence, None where it has none.
+        box: (4,) float64 of x0, y0, x1, y1 where the model predicts boxes.
+        meta: further facts for `meta.objects`, JSON values by name.
+    """
+
+    mask: NDArray[np.bool_] | Bytes | None
+    offset: tuple[int, int] = (0, 0)
+    label: int = 1
+    name: str = "object"
+    score: float | None = None
+    box: Floats | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Instances(list[Instance]):
+    """What a model found in an image, for models that have something to say about all of it.
+
+    Attributes:
+        meta: facts for the `meta` of the answer, JSON values by name.
+        best_first: where two overlap, the earlier one lies on top, instead of the later one.
+    """
+
+    def __init__(
+        self, instances: Iterable[Instance], meta: Mapping[str, Any] | None = None, *, best_first: bool = False
+    ) -> None:
+        super().__init__(instances)
+        self.meta = meta or {}
+        self.best_first = best_first
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """A connected part of a mask as rings; see `maskworks.geometry.trace`.
+
+    Attributes:
+        outer: (N, 2) int32 of [x, y], N >= 3, closed implicitly; it runs through the centres of the part's own pixels.
+        holes: like `outer`; each runs through the centres of the hole's own pixels.
+    """
+
+    outer: Points
+    holes: tuple[Points, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """A request with everything that was found for it, ready to be written in any format.
+
+    Attributes:
+        request: what was asked.
+        instances: what the model found.
+        regions: for each instance its connected parts, in the image's coordinates.
+        mask: (H, W) uint8 of palette indices, 0 for background; of two objects on one pixel the later one shows, or
+            the earlier one if the best come first.
+        meta: `segmenter`, `prompt`, `image`, `objects`, `timing_ms` and what else the reply tells.
+        best_first: whether earlier instances lie on top of later ones.
+    """
+
+    request: Request
+    instances: tuple[Instance, ...]
+    regions: tuple[tuple[Region, ...], ...]
+    mask: Bytes
+    meta: Mapping[str, Any]
+    best_first: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """How a job ended: with parts to deliver, or with an error. Exactly one of the two is set.
+
+    Attributes:
+        parts: encoded results by name, e.g. `mask`, `opex`, `overlay`, `reply`.
+        error: why there is no result.
+        id: the id to echo, None where the requester gave none.
+        reply_to: where the requester wants the answer, None for the usual place.
+        meta: what is known about a failed request, for the error reply.
+        objects: number of instances found.
+        timing_ms: milliseconds by stage.
+    """
+
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+    error: RequestError | None = None
+    id: str | None = None
+    reply_to: str | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    objects: int = 0
+    timing_ms: Mapping[str, float] = field(default_factory=dict)

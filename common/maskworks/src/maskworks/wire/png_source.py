@@ -1,0 +1,33 @@
+"""Of which image a mask or an overlay was made: a note in the PNG file, which images themselves do not have."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from maskworks.images.reader import FORMATS, READER_ERRORS
+
+_KEYWORD = "Segmentation of"
+_HEAD = 33  # bytes: the signature and the first chunk of any PNG file
+
+
+def with_source(png: bytes, image: str) -> bytes:
+    """A PNG file with a note that it was made of the image of this file name."""
+    chunk = BytesIO()
+    text = f"{_KEYWORD}\0{quote(image, errors='surrogateescape')}"  # the chunk has no room for all letters
+    PngImagePlugin.putchunk(chunk, b"tEXt", text.encode())
+    return png[:_HEAD] + chunk.getvalue() + png[_HEAD:]
+
+
+def source_of(file: Path | BytesIO) -> str | None:
+    """What `with_source` noted in an image file; empty if there is no note or no reading it, None if it is no image."""
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            return unquote(str(image.info.get(_KEYWORD, "")), errors="surrogateescape")
+    except UnidentifiedImageError:
+        return None
+    except READER_ERRORS:
+        return ""

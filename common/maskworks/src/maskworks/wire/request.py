@@ -1,0 +1,94 @@
+"""Requests in: a job's bytes to an image and its prompts, in each of the forms that transports receive."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from maskworks.config import InputConfig
+from maskworks.errors import BadImage, BadJson
+from maskworks.images.reader import decode_image
+from maskworks.types import Job, Request
+from maskworks.wire import base64text, jsontext
+from maskworks.wire.prompt import parse_prompt
+
+# After a byte order mark and blanks, in any encoding of Unicode. No image file starts like this.
+_OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?[\s\0\xfe\xff]*\{")
+
+
+def decode_pair(job: Job, config: InputConfig) -> Request:
+    """An image file and its prompt file; without a prompt file, an image for a model that needs none."""
+    prompt = None if job.prompt is None else _read_object(job.prompt, "prompt")
+    prompts = () if prompt is None else parse_prompt(prompt)
+    image, image_meta = decode_image(job.body, config)
+    return Request(job.id, image, prompts, prompt, image_meta)
+
+
+def decode_message(job: Job, config: InputConfig) -> Request:
+    """A JSON message: `image` in base64, and the prompt beside it (DEXTR) or under `prompt` (SAM)."""
+    message = _message(job)
+    prompt = message.get("prompt")
+    if prompt is None:
+        prompt = {key: value for key, value in message.items() if key not in ("image", "id", "reply_to")}
+    elif not isinstance(prompt, dict):
+        raise BadJson('message: "prompt" is not an object in curly braces; expected one')
+    prompts = parse_prompt(prompt)
+    image, image_meta = decode_image(_image_bytes(message), config)
+    name = message.get("id")
+    return Request(
+        job.id if name is None else name, image, prompts, prompt, image_meta, name is not None, message.get("reply_to")
+    )
+
+
+def decode_bare_image(job: Job, config: InputConfig) -> Request:
+    """The raw bytes of an image file, for models that need no prompt."""
+    image, image_meta = decode_image(job.body, config)
+    return Request(job.id, image, image_meta=image_meta)
+
+
+def decode_image_message(job: Job, config: InputConfig) -> Request:
+    """For models that need no prompt: the raw bytes of an image file, or JSON with `image`, `id` and `reply_to`."""
+    if not _OBJECT.match(job.body):
+        return decode_bare_image(job, config)
+    message = _message(job)
+    image, image_meta = decode_image(_image_bytes(message), config)
+    name = message.get("id")
+    return Request(
+        job.id if name is None else name,
+        image,
+        image_meta=image_meta,
+        named=name is not None,
+        reply_to=message.get("reply_to"),
+    )
+
+
+def address(job: Job) -> tuple[str | None, str | None]:
+    """The id and `reply_to` in a JSON message, as far as they can be made out, for the answer that it is wrong."""
+    try:
+        message = _read_object(job.body, "message")
+    except BadJson:
+        return None, None
+    name, reply_to = message.get("id"), message.get("reply_to")
+    return name if isinstance(name, str) else None, reply_to if isinstance(reply_to, str) else None
+
+
+def _read_object(text: bytes | bytearray, what: str) -> dict[str, Any]:
+    return jsontext.read_object(text, what, jsontext.MOST_MARKS)
+
+
+def _message(job: Job) -> dict[str, Any]:
+    message = _read_object(job.body, "message")
+    for key in ("id", "reply_to"):
+        if not isinstance(message.get(key, ""), str):
+            raise BadJson(f'message: "{key}" is not a string; expected a string or nothing')
+    return message
+
+
+def _image_bytes(message: dict[str, Any]) -> bytes:
+    text = message.get("image")
+    if not isinstance(text, str):
+        raise BadJson('message: "image" is missing or not a string; expected an image file in base64')
+    try:
+        return base64text.decode(text)
+    except ValueError as error:
+        raise BadImage(f"image: not base64: {error}; expected an image file in base64") from None

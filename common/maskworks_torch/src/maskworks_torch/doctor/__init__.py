@@ -1,0 +1,1 @@
+"""PyTorch's part of `maskworks doctor`: the device, and networks whose numbers are known."""

@@ -1,1 +1,0 @@
-"""`segkit doctor`: whether this installation is right."""

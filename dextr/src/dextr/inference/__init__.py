@@ -1,0 +1,1 @@
+"""From an image and its extreme points to a mask."""

@@ -1,0 +1,184 @@
+"""Checkpoints of MMDetection, of all ages, read without running code from them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy import dtypes
+from torch import Tensor, nn
+
+from maskworks.errors import CheckpointError
+from maskworks_torch.checkpoints import READER_ERRORS, load_content, reader_error
+
+# What training, compiling or exponential averaging put in front of a parameter's name.
+_WRAPPERS = ("module.", "_orig_mod.")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What is used of a checkpoint.
+
+    Attributes:
+        weights: tensors by the name that they have in the model.
+        classes: the class names it was trained on, None if it does not say.
+    """
+
+    weights: Mapping[str, Tensor]
+    classes: tuple[str, ...] | None
+
+
+class _Ignored:
+    """Stands in for what the log of a training is made of."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def allowed_globals() -> list[tuple[Any, str]]:
+    """What files of MMEngine ask for besides tensors. It belongs to the log of the training, so nothing is made of it.
+
+    Numpy's own functions would not be safe: a file could give a type flags that make numpy take numbers for addresses.
+    """
+    cores = [f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")]
+    kinds = [f"numpy.dtypes.{name}" for name in dtypes.__all__]
+    names = [
+        *cores, *kinds, "numpy.ndarray", "numpy.dtype", "mmengine.logging.history_buffer.HistoryBuffer",
+        "builtins.getattr",
+    ]  # fmt: skip
+    return [*((_Ignored, name) for name in names), (slice, "builtins.slice")]
+
+
+@contextmanager
+def guarded(what: str, *, unsafe: bool) -> Iterator[None]:
+    """Keeps MMEngine from running code from the checkpoints that it loads; some models load one as they are built.
+
+    Args:
+        what: what it loads, for the message.
+        unsafe: whether it may run code.
+
+    Raises:
+        CheckpointError: one is broken.
+        UnsafeCheckpoint: one can only be loaded by running code from it.
+    """
+    from mmengine.runner import checkpoint as mmengine
+
+    from maskworks_mmdet.training_log import known_names
+
+    def load(file: Any, map_location: Any = None, **_: Any) -> Any:
+        try:
+            return torch.load(file, map_location=map_location, weights_only=not unsafe)
+        except READER_ERRORS as error:
+            raise reader_error(f"{what}: {file}" if isinstance(file, str) else what, error) from None
+
+    # MMEngine's own allows a file to call `getattr`, and runs what a file contains if it cannot be loaded otherwise.
+    before, mmengine._safe_torch_load = mmengine._safe_torch_load, load
+    try:
+        # What is downloaded is loaded in another place; this forbids it there, whatever is set outside.
+        with (
+            _environment(TORCH_FORCE_WEIGHTS_ONLY_LOAD="0" if unsafe else "1", TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="0"),
+            torch.serialization.safe_globals(list(known_names())),
+        ):
+            yield
+    except pickle.UnpicklingError as error:
+        raise reader_error(what, error) from None
+    finally:
+        mmengine._safe_torch_load = before
+
+
+def read_checkpoint(path: Path, *, unsafe: bool = False) -> Checkpoint:
+    """Weights and class names of a checkpoint; averaged weights (EMA), where there are some.
+
+    Raises:
+        CheckpointError: missing, broken, or without weights.
+        UnsafeCheckpoint: it can only be loaded by running code from it.
+    """
+    content = load_content(path, unsafe=unsafe, allowed=allowed_globals())
+    if not isinstance(content, dict):
+        raise CheckpointError(f"--checkpoint {path}: holds no weights; expected a checkpoint of MMDetection")
+    # MMEngine saves the averaged weights as `state_dict` and the others as `ema_state_dict`.
+    states = [content.get(key) for key in ("state_dict", "model", "ema_state_dict")]
+    state = next((state for state in states if isinstance(state, dict)), content)
+    weights = _without_wrappers(state)
+    if not weights:
+        raise CheckpointError(f"--checkpoint {path}: holds no weights; expected a checkpoint of MMDetection")
+    return Checkpoint(weights, _classes(content.get("meta")))
+
+
+def apply_weights(model: nn.Module, checkpoint: Checkpoint, path: Path) -> list[str]:
+    """Puts the weights into the model. Returns the names of those for which it has no place.
+
+    Raises:
+        CheckpointError: a parameter of the model has no weights, or some of another shape.
+    """
+    try:
+        missing, unexpected = model.load_state_dict(checkpoint.weights, strict=False)
+    except RuntimeError as error:
+        reasons = [line.strip() for line in str(error).splitlines()[1:]]
+        raise CheckpointError(
+            f"--checkpoint {path}: does not fit --config: {reasons[0] if reasons else error}"
+            f"{_more(len(reasons) - 1)}; give the config that it was trained with"
+        ) from None
+    learned = {name for name, _ in model.named_parameters()}
+    lost = [name for name in missing if name in learned or name.endswith((".running_mean", ".running_var"))]
+    if lost:
+        raise CheckpointError(
+            f"--checkpoint {path}: does not fit --config: no weights for {lost[0]}{_more(len(lost) - 1)}; "
+            "give the config that it was trained with"
+        )
+    # Before MMEngine, the weights that were not averaged were kept in the model under such names.
+    return [name for name in unexpected if not name.startswith("ema_")]
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _without_wrappers(state: dict[str, Any]) -> OrderedDict[str, Tensor]:
+    weights: OrderedDict[str, Tensor] = OrderedDict()
+    for key, value in state.items():
+        name = str(key)
+        while name.startswith(_WRAPPERS):
+            name = name.partition(".")[2]
+        if isinstance(value, Tensor):
+            weights[name.replace("._orig_mod.", ".")] = value
+    # Layers that changed over time look here for the version that they were saved with.
+    metadata = getattr(state, "_metadata", None)
+    if metadata is not None:
+        weights._metadata = metadata  # type: ignore[attr-defined]
+    return weights
+
+
+def _classes(meta: Any) -> tuple[str, ...] | None:
+    """Class names: in `dataset_meta` in MMDetection 3, `CLASSES` before, in lower or upper case."""
+    if not isinstance(meta, dict):
+        return None
+    described = meta.get("dataset_meta")
+    for source in (described if isinstance(described, dict) else {}, meta):
+        for key, value in source.items():
+            if str(key).lower() == "classes" and value is not None:
+                return (value,) if isinstance(value, str) else tuple(map(str, value))
+    return None
+
+
+def _more(count: int) -> str:
+    return f", and {count} more" if count > 0 else ""

@@ -1,0 +1,134 @@
+"""A detector of MMDetection from its config and checkpoint, ready to predict."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmcv.transforms import Compose
+from mmdet.evaluation import get_classes
+from mmdet.registry import MODELS
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config
+from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+
+from maskworks.errors import CheckpointError, ConfigError
+from maskworks.types import Bytes
+from maskworks_mmdet import class_names
+from maskworks_mmdet.checkpoints import apply_weights, guarded, read_checkpoint
+from maskworks_mmdet.configs import read_config, without_prompts
+from maskworks_mmdet.heads import class_counts, things
+from maskworks_mmdet.options import MmdetConfig
+
+log = logging.getLogger("maskworks.mmdet")
+
+Prepare = Callable[[Bytes], Mapping[str, Any]]
+# What MMDetection raises on settings that do not fit together, and on files that are not there.
+_CONFIG_ERRORS = (
+    LookupError, TypeError, ValueError, AttributeError, AssertionError, ImportError, RuntimeError, OSError,
+    EOFError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Detector:
+    """What it takes to predict.
+
+    Attributes:
+        model: in evaluation mode, on the CPU.
+        prepare: from an image, (H, W, 3) uint8 RGB, to `inputs` and `data_samples` of one image.
+        classes: the name of each class.
+    """
+
+    model: Any
+    prepare: Prepare
+    classes: tuple[str, ...]
+
+
+def load_detector(config: MmdetConfig) -> Detector:
+    """Builds the model and gives it its weights.
+
+    Raises:
+        ConfigError: the number of class names is not that of the model.
+        CheckpointError: the config or the checkpoint cannot be used, or they do not fit.
+        UnsafeCheckpoint: loading the checkpoint, or one that the config names, would run code from it.
+    """
+    settings = read_config(config.config)
+    model, prepare = _build(settings, config.config, config.unsafe_load)
+    checkpoint = read_checkpoint(config.checkpoint, unsafe=config.unsafe_load)
+    unused = apply_weights(model, checkpoint, config.checkpoint)
+    if unused:
+        log.warning(
+            "%s: the model has no place for %d weights, the first is %s", config.checkpoint, len(unused), unused[0]
+        )
+    names = things(class_names.from_environment() or checkpoint.classes or _coco(settings), settings.model)
+    check_names(names, settings)
+    model.eval()  # on a line of its own, because models with a teacher do not return themselves
+    return Detector(model, prepare, names)
+
+
+def image_pipeline(settings: Config) -> Prepare:
+    """The test pipeline of a config, from RGB images in memory instead of files.
+
+    MMDetection reads files as BGR, and it is the model's `data_preprocessor` that swaps the channels if it wants RGB
+    (`bgr_to_rgb`). So what it gets from here is BGR.
+    """
+    steps = without_prompts(get_test_pipeline_cfg(settings.copy()))
+    reader = steps[0]
+    grey = str(reader.get("color_type", "color")).startswith("grayscale")
+    steps[0] = {"type": "mmdet.LoadImageFromNDArray", "to_float32": reader.get("to_float32", False)}
+    compose = Compose(steps)
+    conversion = cv2.COLOR_RGB2GRAY if grey else cv2.COLOR_RGB2BGR
+
+    def prepare(image: Bytes) -> Mapping[str, Any]:
+        prepared = compose({"img": np.asarray(cv2.cvtColor(image, conversion)), "img_id": 0})
+        if not isinstance(prepared, dict) or "inputs" not in prepared:
+            raise ValueError("the test pipeline of --config does not end in PackDetInputs")
+        return prepared
+
+    return prepare
+
+
+def check_names(names: tuple[str, ...], settings: Config) -> None:
+    """Sees that there is a name for each class of the model.
+
+    Raises:
+        ConfigError: there is not.
+    """
+    wrong = {path: count for path, count in class_counts(settings.model).items() if count != len(names)}
+    if wrong:
+        path, count = next(iter(wrong.items()))
+        raise ConfigError(
+            [
+                f"{len(names)} class names ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''}), but {path} in "
+                f"the config is {count}; set {class_names.VARIABLE} to as many names"
+            ]
+        )
+
+
+def _build(settings: Config, path: Path, unsafe: bool) -> tuple[Any, Prepare]:
+    """The model without its weights, and the test pipeline."""
+    init_default_scope(settings.get("default_scope", "mmdet"))
+    try:
+        with warnings.catch_warnings(), guarded(f"--config {path}: a checkpoint that it names", unsafe=unsafe):
+            warnings.simplefilter("ignore")  # about arguments of layers that are deprecated
+            return revert_sync_batchnorm(MODELS.build(settings.model)), image_pipeline(settings)
+    except _CONFIG_ERRORS as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(f"--config {path}: the model cannot be built: {reason}") from None
+
+
+def _coco(settings: Config) -> tuple[str, ...]:
+    """COCO's class names for a checkpoint that has none, as MMDetection has it."""
+    names = tuple(get_classes("coco"))
+    if set(class_counts(settings.model).values()) - {len(names)}:
+        raise ConfigError([f"the checkpoint has no class names; set {class_names.VARIABLE}, for example 'cat','dog'"])
+    log.warning("the checkpoint has no class names; taking those of COCO")
+    return names

@@ -1,0 +1,123 @@
+"""Masks as the heads give them, cut down to the part of the image that they cover."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from types import MethodType
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import FCNMaskHead
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from maskworks.geometry import as_uint8, fill, trace
+from maskworks.types import Bytes, Region
+
+# Part of a mask, (h, w) bool, or uint8 of 255 times the probability, and x and y of its first pixel in the image.
+Part = tuple[NDArray[Any], tuple[int, int]]
+Floats32 = NDArray[np.float32]
+
+
+def paste_into_boxes(model: nn.Module) -> None:
+    """Makes the mask heads of R-CNNs paste each mask into its box only, not into an image of its own.
+
+    Their masks are then lists of `Part`, with the same pixels.
+    """
+    original = FCNMaskHead._predict_by_feat_single
+    for module in model.modules():
+        if isinstance(module, FCNMaskHead) and type(module)._predict_by_feat_single is original:
+            module._predict_by_feat_single = MethodType(_paste, module)
+
+
+def binary_parts(masks: Any, threshold: float) -> Iterator[tuple[Bytes, tuple[int, int]]]:
+    """The masks of one image, one after the other: (h, w) uint8 of 0 and 1, and x and y of its first pixel.
+
+    Args:
+        masks: a list of `Part`, or (N, H, W) as a tensor or array, bool or uint8 as in `Part`.
+        threshold: the least probability of a pixel of the object, where there are probabilities.
+    """
+    if isinstance(masks, list):
+        for part, offset in masks:
+            yield _binary(part, threshold), offset
+        return
+    for mask in masks.cpu().numpy() if isinstance(masks, Tensor) else np.asarray(masks):
+        inside = _binary(mask, threshold)
+        x, y, width, height = cv2.boundingRect(inside)
+        yield inside[y : y + height, x : x + width], (x, y)
+
+
+def every_nth(mask: Bytes, offset: tuple[int, int], step: int) -> tuple[Bytes, tuple[int, int]]:
+    """The mask that every `step`-th row and column of the image describe: rings through their pixels, filled.
+
+    Args:
+        mask: (h, w) uint8 of 0 and 1.
+        offset: x and y of its first pixel in the image.
+        step: 1 for the mask as it is.
+    """
+    if step == 1:
+        return mask, offset
+    left, top = -offset[0] % step, -offset[1] % step
+    rest = mask[top:, left:]
+    coarse = trace(rest[::step, ::step])
+    scaled = [Region(region.outer * step, tuple(hole * step for hole in region.holes)) for region in coarse]
+    return fill(scaled, (rest.shape[0], rest.shape[1])), (offset[0] + left, offset[1] + top)
+
+
+def _paste(
+    head: Any, mask_preds: Tensor, bboxes: Tensor, labels: Tensor, img_meta: dict[str, Any], rcnn_test_cfg: Any,
+    rescale: bool = False, activate_map: bool = False,
+) -> list[Part]:  # fmt: skip
+    """Takes the place of `FCNMaskHead._predict_by_feat_single`, with its arguments; changes `bboxes` as that does."""
+    probabilities = torch.as_tensor(mask_preds).to(bboxes) if activate_map else mask_preds.sigmoid()
+    scale = bboxes.new_tensor(img_meta["scale_factor"]).repeat((1, 2))
+    height, width = img_meta["ori_shape"][:2]
+    if rescale:
+        bboxes /= scale
+    else:
+        width, height = round(width * scale[0, 0].item()), round(height * scale[0, 1].item())
+    if not head.class_agnostic:
+        probabilities = probabilities[range(len(labels)), labels][:, None]
+    # They are small: from a GPU nothing of the size of an image has to be copied.
+    small, corners = probabilities[:, 0].float().cpu(), bboxes.float().cpu().numpy()
+    return [
+        _pasted(pixels, box, height, width, rcnn_test_cfg.mask_thr_binary)
+        for pixels, box in zip(small, corners, strict=True)
+    ]
+
+
+def _pasted(probabilities: Tensor, box: Floats32, height: int, width: int, threshold: float) -> Part:
+    """One mask, (m, m), in its box, (4,): bilinear interpolation between pixel centres, as in Mask R-CNN."""
+    x0, y0, x1, y1 = box
+    columns, across = _weights(x0, x1, width, probabilities.shape[1])
+    rows, down = _weights(y0, y1, height, probabilities.shape[0])
+    # numpy's own threads would compete with those of torch here, and lose milliseconds.
+    pixels = (torch.from_numpy(down) @ probabilities @ torch.from_numpy(across).T).numpy()
+    inside = pixels >= threshold if threshold >= 0 else (pixels * 255).astype(np.uint8)
+    return inside, (columns, rows)
+
+
+def _weights(start: np.float32, end: np.float32, size: int, cells: int) -> tuple[int, Floats32]:
+    """Along one side of a box: its first pixel, and how much each pixel takes from each cell of the small mask.
+
+    The weights are (pixels, cells). `size` is the image's; the side goes from `start` to `end`, one pixel more at both
+    ends, because a cell fades out over its whole width.
+    """
+    first, last = max(math.floor(start) - 1, 0), min(math.ceil(end) + 1, size)
+    centres = np.arange(first, max(first, last), dtype=np.float32) + np.float32(0.5)
+    with np.errstate(divide="ignore"):
+        position = (centres - start) / (end - start) * 2 - 1
+    position[np.isinf(position)] = 0  # a side without length shows the middle of the mask
+    cell = ((position + 1) * cells - 1) / 2
+    weights = np.maximum(0, 1 - np.abs(cell[:, None] - np.arange(cells, dtype=np.float32)))
+    return first, weights.astype(np.float32)
+
+
+def _binary(mask: NDArray[Any], threshold: float) -> Bytes:
+    if mask.dtype == np.bool_:
+        return as_uint8(mask)
+    # Probabilities come in steps of 1/255.
+    return as_uint8(mask >= math.ceil(round(255 * threshold, 6)))

@@ -1,0 +1,103 @@
+"""The flags that only the MMDetection commands have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskworks.config import ModelConfig
+from maskworks.options import Options
+
+FORMATS = ("opex", "csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MmdetConfig(ModelConfig):
+    """Which model runs, which of its detections count, and what becomes of them.
+
+    `precision` is fp32 here, so that results are MMDetection's own.
+    """
+
+    checkpoint: Path
+    config: Path
+    precision: str = "fp32"
+    score: float = 0.0
+    mask_threshold: float = 0.1
+    mask_nth: int = 1
+    output_minrect: bool = False
+    fit_bbox_to_polygon: bool = False
+    bbox_as_fallback: float = -1.0
+    unsafe_load: bool = False
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        for flag, path in (("checkpoint", self.checkpoint), ("config", self.config)):
+            if not path.is_file():
+                yield f"--{flag}: {path} is not a file; correct the path"
+        if not 0 <= self.score <= 1:
+            yield f"--score: {self.score} is not a score; expected a number from 0 to 1"
+        if not 0 < self.mask_threshold <= 1:
+            yield f"--mask_threshold: {self.mask_threshold} is not a probability; expected one above 0 and up to 1"
+        if self.mask_nth < 1:
+            yield f"--mask_nth: {self.mask_nth} is too small; expected 1 (all rows and columns) or more"
+        if not math.isfinite(self.bbox_as_fallback) or self.bbox_as_fallback > 1:
+            yield f"--bbox_as_fallback: {self.bbox_as_fallback} is no ratio; expected 0 to 1, or -1 for off"
+        if self.bbox_as_fallback >= 0 and self.fit_bbox_to_polygon:
+            yield "--bbox_as_fallback and --fit_bbox_to_polygon exclude each other; give one of them"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MmdetFolderConfig(MmdetConfig):
+    """What is written beside all that into the output folder."""
+
+    prediction_format: str = "opex"
+    prediction_suffix: str | None = None
+    output_width_height: bool = False
+    prediction_mask: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """What follows the image's stem in the name of its result."""
+        if self.prediction_suffix is not None:
+            return self.prediction_suffix
+        return "-rois.csv" if self.prediction_format == "csv" else ".json"
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        if not self.suffix or "/" in self.suffix or "\0" in self.suffix:
+            yield f"--prediction_suffix: {self.suffix!r} does not end a file name; expected for example .json"
+        if self.output_width_height and self.prediction_format != "csv":
+            yield "--output_width_height: is about the columns of --prediction_format csv; leave it out or add that"
+
+
+def add_options(options: Options) -> None:
+    """Adds the flags of `MmdetConfig` to the group of the model."""
+    options.value("checkpoint", Path, "FILE", "trained model, for example epoch_12.pth")
+    options.value("config", Path, "FILE", "the config that it was trained with")
+    options.value("score", float, "0-1", "leave out objects with a lower score")
+    options.value(
+        "mask_threshold", float, "0-1", "for models that give probabilities instead of masks (mask_thr_binary below 0 "
+        "in their config): pixels of at least this one belong to the object",
+    )  # fmt: skip
+    options.value("mask_nth", int, "N", "make polygons from every Nth row and column of a mask: fewer points")
+    options.switch("output_minrect", "also write width and height of the smallest rotated rectangle of each polygon")
+    options.switch("fit_bbox_to_polygon", "write the box around the polygon instead of the model's")
+    options.value(
+        "bbox_as_fallback", float, "R", "write the model's box as the polygon, too, where the box around the object's "
+        "polygons covers less than this part of it; -1 is off",
+    )  # fmt: skip
+    options.switch("unsafe_load", "load a checkpoint even if that runs code from it; only for files that you trust")
+
+
+def add_folder_options(options: Options) -> None:
+    """Adds the flags of `MmdetFolderConfig`."""
+    add_options(options)
+    options.value("prediction_format", str, "|".join(FORMATS), "what is written for an image", FORMATS)
+    options.value(
+        "prediction_suffix", str, "SUFFIX", "what its file is called after the image's name (default: .json for opex, "
+        "-rois.csv for csv)",
+    )  # fmt: skip
+    options.switch("output_width_height", "csv: write x, y, w, h instead of x0, y0, x1, y1")
+    options.switch("prediction_mask", "also write NAME.png, a mask in which classes have numbers, counted from 1")

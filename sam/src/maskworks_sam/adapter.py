@@ -1,0 +1,74 @@
+"""Segment Anything behind the predictor protocol: images and prompts in, instances out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from maskworks.errors import RequestError
+from maskworks.memory_errors import memory_errors
+from maskworks.predictor import Found
+from maskworks.types import Instance, Instances, Prompt, Request
+from maskworks.wire import base64text
+from maskworks_sam.automatic import Everything
+from maskworks_sam.decoder import Decoder
+from maskworks_sam.embedder import Embedding
+from maskworks_sam.masks import Mask, chosen_masks
+from maskworks_sam.model import ReadyModel, load_model
+from maskworks_sam.options import SamConfig
+
+
+class SamAdapter:
+    """A SAM model, ready to predict. Of images it keeps embeddings, under keys made of their content, nothing else.
+
+    Args:
+        model: made ready with `load_model`.
+        config: the flags.
+    """
+
+    def __init__(self, model: ReadyModel, config: SamConfig) -> None:
+        self.segmenter = model.segmenter
+        self._embedder, self._choice = model.embedder, config.mask_choice
+        self._decoder = Decoder(model.sam, 16 if model.device == "cpu" else 64)
+        names = ("points_per_side", "pred_iou_thresh", "stability_score_thresh")
+        settings = {name: getattr(config, name) for name in names}
+        self._everything = Everything(model.sam, **settings) if config.automatic else None
+
+    @classmethod
+    def load(cls, config: SamConfig) -> SamAdapter:
+        """Loads the model that the flags name; raises what `load_model` does."""
+        return cls(load_model(config), config)
+
+    def predict(self, requests: Sequence[Request]) -> list[Found]:
+        """One instance per prompt, or more with `all`. The images are encoded together, the objects of each decoded."""
+        with memory_errors():
+            embeddings = self._embedder.embed([request.image for request in requests])
+            return [self._found(request, own) for request, own in zip(requests, embeddings, strict=True)]
+
+    def _found(self, request: Request, embedding: Embedding) -> Found:
+        meta = {"cache": "hit" if embedding.hit else "miss"}
+        try:
+            if self._everything is not None:
+                return Instances(self._everything.find(request.image, embedding.values), meta)
+            decoded = self._decoder.decode(embedding.values, request.prompts, request.size)
+        except RequestError as error:
+            return error
+        masks = chosen_masks(decoded, request.prompts, self._choice, request.size, self._decoder.side)
+        return Instances([_instance(mask, request.prompts[mask.prompt]) for mask in masks], meta)
+
+
+def _instance(mask: Mask, prompt: Prompt) -> Instance:
+    stability = None if mask.stability is None else round(mask.stability, 4)
+    meta: dict[str, Any] = {"stability": stability, "prompt": mask.prompt, "output": mask.output}
+    if prompt.extreme_points is not None:
+        meta["points"] = "the box that they span"
+    if prompt.low_res_logits:
+        meta["low_res_logits"] = _as_text(mask.logits)
+    return Instance(mask.pixels, mask.offset, label=prompt.label, score=round(mask.score, 4), meta=meta)
+
+
+def _as_text(logits: Tensor) -> str:
+    """(S, S) logits as the base64 text that a prompt takes as its `mask_input`."""
+    return base64text.encode(logits.cpu().numpy().astype("<f4").tobytes())

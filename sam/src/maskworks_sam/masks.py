@@ -1,0 +1,124 @@
+"""Which of the model's masks are the answer, and how they become masks of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from maskworks.geometry import as_uint8
+from maskworks.types import Prompt
+from maskworks_sam.decoder import Decoded, is_single_click
+from maskworks_sam.preprocessing import input_size
+
+# A pixel is stable if its logit is further from 0 than this.
+_STABILITY_OFFSET = 1.0
+_UPSCALED_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """A mask of the image.
+
+    Attributes:
+        pixels: (h, w) bool, the part of the mask that starts at `offset`; beyond it there is nothing of the object.
+        offset: x and y of its first pixel in the image.
+        prompt: the index of its prompt.
+        output: which of the model's masks it is; 0 is the one for clear prompts.
+        score: the model's own estimate of its IoU.
+        stability: IoU of the masks at logits of 1 and of -1; None if even the latter is empty.
+        logits: (S, S) float32 at low resolution.
+    """
+
+    pixels: NDArray[np.bool_]
+    offset: tuple[int, int]
+    prompt: int
+    output: int
+    score: float
+    stability: float | None
+    logits: Tensor
+
+
+def chosen_masks(
+    decoded: Decoded, prompts: Sequence[Prompt], choice: str, size: tuple[int, int], side: int
+) -> list[Mask]:
+    """The masks that answer the prompts of an image, in the order of the prompts.
+
+    Args:
+        decoded: all masks of the model.
+        prompts: what was asked.
+        choice: `auto` takes the best of the three for a single click, and the one for clear prompts otherwise; `best`,
+            `largest`, `smallest` take one of the three, the first by the model's own score; `single` takes the one for
+            clear prompts; `all` takes the three, the largest first.
+        size: height and width of the image in pixels.
+        side: of the network's input.
+    """
+    inner = input_size(*size, side)
+    scores = decoded.scores.cpu().numpy()
+    areas = _areas(decoded.logits, inner, side) if choice in ("largest", "smallest", "all") else np.zeros_like(scores)
+    picks = [
+        (index, int(output))
+        for index, prompt in enumerate(prompts)
+        for output in _outputs(choice, is_single_click(prompt), scores[index], areas[index])
+    ]
+    rows, outputs = (torch.tensor(column, device=decoded.logits.device) for column in zip(*picks, strict=True))
+    logits = decoded.logits[rows, outputs]
+    full = _full_masks(logits, inner, size, side)
+    return [
+        Mask(*cropped(pixels), index, output, float(scores[index, output]), stability, low)
+        for (index, output), low, (pixels, stability) in zip(picks, logits, full, strict=True)
+    ]
+
+
+def cropped(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    """The part of a mask (H, W) that holds all of the object, as a copy, and x and y of its first pixel.
+
+    Of an empty mask a pixel is left, as OpenCV crashes on images without any.
+    """
+    x, y, width, height = cv2.boundingRect(as_uint8(mask))
+    return mask[y : y + max(height, 1), x : x + max(width, 1)].copy(), (x, y)
+
+
+def _outputs(choice: str, single_click: bool, scores: NDArray[np.float32], areas: NDArray[np.float32]) -> list[int]:
+    if choice == "single" or (choice == "auto" and not single_click) or len(scores) == 1:
+        return [0]
+    by_area = 1 + np.argsort(-areas[1:], kind="stable")
+    if choice == "all":
+        return [int(output) for output in by_area]
+    if choice == "largest":
+        return [int(by_area[0])]
+    if choice == "smallest":
+        return [int(([output for output in by_area if areas[output]] or [by_area[-1]])[-1])]
+    return [1 + int(scores[1:].argmax())]
+
+
+def _areas(logits: Tensor, inner: tuple[int, int], side: int) -> NDArray[np.float32]:
+    """(N, K) numbers of positive logits in the part of the low-resolution masks that shows the image."""
+    rows, columns = (-(-length * logits.shape[-1] // side) for length in inner)
+    return (logits[..., :rows, :columns] > 0).sum((-1, -2)).float().cpu().numpy()
+
+
+def _full_masks(
+    logits: Tensor, inner: tuple[int, int], size: tuple[int, int], side: int
+) -> Iterator[tuple[NDArray[np.bool_], float | None]]:
+    """Masks and their stability, from logits (M, S, S) that are enlarged a few at a time."""
+    most = max(1, _UPSCALED_BYTES // (4 * max(size[0] * size[1], side * side)))
+    for first in range(0, len(logits), most):
+        enlarged = enlarge(logits[first : first + most], inner, size, side)
+        inside, outside = ((enlarged > offset).sum((-1, -2)) for offset in (_STABILITY_OFFSET, -_STABILITY_OFFSET))
+        counts = torch.stack([inside, outside], 1).tolist()
+        for pixels, (smaller, larger) in zip((enlarged > 0).cpu().numpy(), counts, strict=True):
+            yield pixels, smaller / larger if larger else None
+
+
+def enlarge(logits: Tensor, inner: tuple[int, int], size: tuple[int, int], side: int) -> Tensor:
+    """Logits (M, S, S) of the padded input -> (M, H, W) of the image, bilinear in two steps, as in the package."""
+    padded = F.interpolate(logits[None], (side, side), mode="bilinear", align_corners=False)
+    part = padded[..., : inner[0], : inner[1]]
+    return F.interpolate(part, size, mode="bilinear", align_corners=False)[0]

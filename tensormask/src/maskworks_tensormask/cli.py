@@ -1,0 +1,62 @@
+"""Entry points of the TensorMask commands."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from maskworks import format as formats
+from maskworks.commands import poll, redis
+from maskworks.commands import redis_clients as clients
+from maskworks.commands.model import Model
+from maskworks_tensormask.options import TensorMaskConfig, add_options
+
+if TYPE_CHECKING:
+    from maskworks.predictor import Predictor
+
+
+def load(config: TensorMaskConfig) -> Predictor:
+    """Loads the model; only now torch is imported."""
+    from maskworks_tensormask.adapter import TensorMaskPredictor
+
+    return TensorMaskPredictor.load(config)
+
+
+def message_format(config: TensorMaskConfig) -> formats.MessageFormat:
+    """JSON with an image, or an image file as it is; the answer is JSON like that of every model."""
+    from maskworks.wire.request import decode_image_message
+
+    return replace(formats.messages(config), decoder=decode_image_message)
+
+
+MODEL = Model(
+    name="tensormask",
+    title="TensorMask",
+    prompt_suffix=None,
+    config=TensorMaskConfig,
+    add_options=add_options,
+    load=load,
+    message_format=message_format,
+)
+SENDER = clients.Sender(name="tensormask", add_prompt=lambda parser: None, read_prompt=lambda args: {})
+
+
+def predict_poll() -> None:
+    """`tensormask_predict_poll`."""
+    sys.exit(poll.predict_poll(MODEL))
+
+
+def predict_redis() -> None:
+    """`tensormask_predict_redis`."""
+    sys.exit(redis.predict_redis(MODEL))
+
+
+def test_redis_send() -> None:
+    """`tensormask_test_redis_send`."""
+    sys.exit(clients.send(SENDER))
+
+
+def test_redis_recv() -> None:
+    """`tensormask_test_redis_recv`."""
+    sys.exit(clients.receive("tensormask"))

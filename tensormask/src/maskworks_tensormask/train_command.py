@@ -1,0 +1,115 @@
+"""`tensormask_train`: trains a model as its config says."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskworks import options
+from maskworks.commands.run import run_command, say
+from maskworks.errors import CheckpointError, ConfigError, MaskworksError
+
+if TYPE_CHECKING:
+    from tensormask.training.processes import Process
+
+
+def train() -> None:
+    """`tensormask_train`."""
+    sys.exit(run())
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Parses the flags and trains. Returns the exit code."""
+    return run_command(new_parser(), _train, argv, intermixed=True)
+
+
+def new_parser() -> argparse.ArgumentParser:
+    """The flags of the command."""
+    parser = options.new_parser(
+        "tensormask_train",
+        "Trains a TensorMask model. Several GPUs: torchrun -m maskworks_tensormask.train_command ...",
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML of detectron2; it has the solver, too")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY VALUE", help="values over those of the config, e.g. SOLVER.BASE_LR 0.005"
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("--annotations", type=Path, metavar="FILE", help="COCO annotations (default: the config's data "
+                      "set, e.g. coco_2017_train, in $DETECTRON2_DATASETS/coco or datasets/coco)")  # fmt: skip
+    data.add_argument("--images", type=Path, metavar="DIR", help="folder of the images; needed with --annotations")
+    run_group = parser.add_argument_group("training")
+    run_group.add_argument("--weights", metavar="FILE", help="weights to start from (default: the config's WEIGHTS)")
+    run_group.add_argument(
+        "--output_dir", type=Path, metavar="DIR", help="for checkpoints (default: the config's OUTPUT_DIR)"
+    )
+    run_group.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
+    run_group.add_argument(
+        "--device",
+        default="auto",
+        metavar="DEVICE",
+        help="auto (the first GPU, else the CPU), cpu, cuda:0, ... (default: auto)",
+    )
+    run_group.add_argument("--quiet", action="store_true", help="say nothing but warnings and errors")
+    return parser
+
+
+def _train(args: argparse.Namespace) -> int:
+    if (args.annotations is None) != (args.images is None):
+        raise ConfigError(["--annotations and --images belong together; give both or none"])
+
+    from maskworks import log
+    from maskworks.config import LogConfig
+    from maskworks_torch.device import select_device
+    from tensormask.errors import CheckpointError as TensorMaskCheckpointError
+    from tensormask.errors import ConfigError as TensorMaskConfigError
+    from tensormask.errors import TensorMaskError
+    from tensormask.training.processes import own_device, this_process
+
+    log.set_up(LogConfig(quiet=args.quiet))
+    device = select_device(own_device(args.device))
+    try:
+        with this_process(device) as process:
+            return _train_here(args, process)
+    except TensorMaskConfigError as error:
+        raise ConfigError([str(error)]) from None
+    except TensorMaskCheckpointError as error:
+        raise CheckpointError(str(error)) from None
+    except (TensorMaskError, FloatingPointError) as error:
+        raise MaskworksError(str(error)) from None
+
+
+def _train_here(args: argparse.Namespace, process: Process) -> int:
+    from tensormask import config_file
+    from tensormask.config import Config
+    from tensormask.training.coco_dataset import named_files, read_records
+    from tensormask.training.training_loop import FINAL, train
+    from tensormask.training.weights_file import weights_file
+
+    config = Config.from_file(args.config, args.overrides, training=True)
+    if config.ims_per_batch % process.count:
+        raise ConfigError(
+            [f"SOLVER.IMS_PER_BATCH is {config.ims_per_batch}; expected a multiple of {process.count} processes"]
+        )
+    places = [(args.annotations, args.images)]
+    if args.annotations is None:
+        places = [named_files(name) for name in config.datasets_train]
+    records = [record for annotations, images in places for record in read_records(annotations, images, config)]
+    folder = args.output_dir or Path(config.output_dir)
+    if process.first:
+        folder.mkdir(parents=True, exist_ok=True)
+        config_file.write(replace(config, output_dir=str(folder)).as_nested(), folder / "config.yaml")
+        weights_file(args.weights or config.weights)
+    process.wait()  # the first one downloads
+    weights = weights_file(args.weights or config.weights)
+    train(config, records, folder, process, weights=weights, resume=args.resume)
+    if process.first and not args.quiet:
+        say(f"trained: {folder / FINAL}, its config is {folder / 'config.yaml'}")
+    return 0
+
+
+if __name__ == "__main__":
+    train()

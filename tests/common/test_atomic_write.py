@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from maskworks.atomic_write import move_file, write_file
+
+
+@pytest.fixture
+def other_file_system(tmp_path, monkeypatch):
+    """Makes a folder `far` behave as if it lay on another file system: renaming into it is refused."""
+    (tmp_path / "far").mkdir()
+    rename = Path.replace
+
+    def replace(self, target):
+        if Path(target).parent.name == "far" and self.parent.name != "far":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    return tmp_path / "far"
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_write_and_replace(tmp_path):
+    for data in (b"one", b"two"):
+        write_file(tmp_path / "a", data, tmp_path / ".draft", tmp_path / ".beside")
+        assert (tmp_path / "a").read_bytes() == data
+    assert names(tmp_path) == ["a"]
+
+
+def test_write_to_another_file_system(tmp_path, other_file_system):
+    write_file(other_file_system / "a", b"data", tmp_path / "draft", other_file_system / ".beside")
+    assert names(other_file_system) == ["a"]
+    assert not (tmp_path / "draft").exists()
+
+
+def test_move_to_another_file_system(tmp_path, other_file_system):
+    (tmp_path / "a").write_bytes(b"data")
+    move_file(tmp_path / "a", other_file_system / "a", other_file_system / ".beside")
+    assert names(other_file_system) == ["a"]
+    assert not (tmp_path / "a").exists()
+
+
+def test_of_a_link_the_content_moves_or_the_link_if_there_is_none(tmp_path, other_file_system):
+    (tmp_path / "file").write_bytes(b"data")
+    for name, target in (("good", tmp_path / "file"), ("dangling", tmp_path / "nowhere"), ("circle", "circle")):
+        (tmp_path / name).symlink_to(target)
+        move_file(tmp_path / name, other_file_system / name, other_file_system / ".beside")
+        assert not os.path.lexists(tmp_path / name)
+    assert not (other_file_system / "good").is_symlink()
+    assert (other_file_system / "good").read_bytes() == b"data"
+    assert (other_file_system / "dangling").readlink() == tmp_path / "nowhere"
+    assert (other_file_system / "circle").is_symlink()
+
+
+def test_a_failure_leaves_nothing_half_done(tmp_path):
+    (tmp_path / "a").mkdir()  # a folder in the way: no file can get this name
+    with pytest.raises(OSError, match="a"):
+        write_file(tmp_path / "a", b"data", tmp_path / ".draft", tmp_path / ".beside")
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_failed_move_keeps_the_source(tmp_path, other_file_system):
+    (tmp_path / "a").write_bytes(b"data")
+    (other_file_system / "a").mkdir()
+    with pytest.raises(OSError, match="a"):
+        move_file(tmp_path / "a", other_file_system / "a", other_file_system / ".beside")
+    assert (tmp_path / "a").read_bytes() == b"data"
+    assert names(other_file_system) == ["a"]

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from maskworks.config import InputConfig
+from maskworks.transports.folder.scan import Scanner
+from maskworks.wire.completeness import ends_where_it_should
+from maskworks.wire.jsontext import MOST_MARKS
+from tests.support.samples import PROMPT, encoded
+
+LIMITS = InputConfig()
+FORMATS = {"jpg": "JPEG", "png": "PNG", "bmp": "BMP", "tif": "TIFF", "webp": "WEBP"}
+
+
+def scan(folder, suffix=".points", patience=10.0):
+    return Scanner(folder, suffix, patience).scan()
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_an_image_is_complete_with_its_last_byte_only(tmp_path, suffix):
+    data = encoded(fmt=FORMATS[suffix])
+    path = tmp_path / f"a.{suffix}"
+    for length in (0, 1, 5, 20, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:length])
+        assert not ends_where_it_should(path, LIMITS, is_prompt=False), length
+    path.write_bytes(data)
+    assert ends_where_it_should(path, LIMITS, is_prompt=False)
+
+
+def test_a_prompt_is_complete_when_it_is_json(tmp_path):
+    path = tmp_path / "a.points"
+    for length in range(len(PROMPT)):
+        path.write_bytes(PROMPT[:length])
+        assert not ends_where_it_should(path, LIMITS, is_prompt=True)
+    path.write_bytes(PROMPT)
+    assert ends_where_it_should(path, LIMITS, is_prompt=True)
+
+
+def test_half_written_files_are_given_up_when_they_stay_as_they_are(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded()[:-5])
+    (tmp_path / "a.points").write_bytes(PROMPT)
+    arrivals = Scanner(tmp_path, ".points", 0.2)
+    assert (arrivals.scan().ready, arrivals.scan().growing) == ((), 1)
+    time.sleep(0.25)
+    assert [pair.image for pair in arrivals.scan().ready] == ["a.png"]
+
+
+def test_old_half_written_files_are_given_up_at_once(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded()[:-5])
+    (tmp_path / "a.points").write_bytes(PROMPT)
+    os.utime(tmp_path / "a.png", (0, 0))
+    assert len(scan(tmp_path).ready) == 1
+
+
+def test_files_are_not_old_because_clocks_differ(tmp_path):
+    """A file server whose clock is behind: what is written to it now has a time that looks long gone."""
+    arrivals = Scanner(tmp_path, None, 10)
+    arrivals.scan()
+    for length in (-10, -5):
+        (tmp_path / "a.png").write_bytes(encoded()[:length])
+        os.utime(tmp_path / "a.png", (0, length + 60))
+        for _ in range(2):
+            found = arrivals.scan()
+            assert (found.ready, found.growing) == ((), 1)
+    (tmp_path / "a.png").write_bytes(encoded())
+    os.utime(tmp_path / "a.png", (0, 60))
+    assert len(arrivals.scan().ready) == 1
+
+
+def test_at_the_first_look_the_clock_of_the_folder_counts(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(encoded()[:-5])
+    monkeypatch.setattr(time, "time", lambda: 1e12)  # ours is far ahead of it
+    assert scan(tmp_path, suffix=None).growing == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_only_images_and_prompts_are_looked_at(tmp_path):
+    for name in (".hidden.png", "notes.txt", "a.json", "a.prompt", "noextension"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "folder.png").mkdir()
+    assert scan(tmp_path) == type(scan(tmp_path))((), 0, (), ())
+
+
+def test_pipes_and_devices_are_not_looked_at(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "pipe.points")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    (tmp_path / "a.png").write_bytes(encoded())
+    found = scan(tmp_path, suffix=None)
+    assert [pair.image for pair in found.ready] == ["a.png"]
+    assert found.growing == 0
+
+
+@pytest.mark.parametrize("target", ["nowhere", "circle.png", "file/inside", "x" * 300])
+def test_links_that_lead_nowhere_are_given_up_in_the_end(tmp_path, target):
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "circle.png").symlink_to(target)
+    (tmp_path / "good.png").write_bytes(encoded())
+    arrivals = Scanner(tmp_path, None, 0.1)
+    found = arrivals.scan()
+    assert ([pair.image for pair in found.ready], found.growing) == (["good.png"], 1)
+    time.sleep(0.15)
+    assert [pair.image for pair in arrivals.scan().ready] == ["circle.png", "good.png"]
+
+
+def test_what_is_beyond_the_limits_is_not_read(tmp_path):
+    for name, data, limits in [
+        ("a.points", PROMPT, InputConfig(max_bytes=len(PROMPT) - 1)),
+        ("b.points", b'{"a": [' + b"0," * MOST_MARKS + b"0]}", LIMITS),
+        ("a.tif", encoded(fmt="TIFF"), InputConfig(max_pixels=24 * 16 - 1)),
+    ]:
+        path = tmp_path / name
+        path.write_bytes(data)
+        is_prompt = name.endswith(".points")
+        assert limits is LIMITS or ends_where_it_should(path, LIMITS, is_prompt=is_prompt)
+        assert not ends_where_it_should(path, limits, is_prompt=is_prompt)
+
+
+def test_pairs_are_found_by_stem_whatever_the_case_of_the_extension(tmp_path):
+    for name in ("b.PNG", "a.b.c.png", "ü\n x.png"):
+        (tmp_path / name).write_bytes(encoded())
+    for name in ("b.Points", "a.b.c.points", "ü\n x.points"):
+        (tmp_path / name).write_bytes(PROMPT)
+    assert [(p.image, p.prompt) for p in scan(tmp_path).ready] == [
+        ("a.b.c.png", "a.b.c.points"), ("b.PNG", "b.Points"), ("ü\n x.png", "ü\n x.points")
+    ]  # fmt: skip
+
+
+def test_halves_of_pairs_wait(tmp_path):
+    (tmp_path / "image.png").write_bytes(encoded())
+    (tmp_path / "prompt.points").write_bytes(PROMPT)
+    found = scan(tmp_path)
+    assert (found.ready, found.lone_images, found.lone_prompts) == ((), ("image.png",), ("prompt.points",))
+
+
+def test_without_prompts_every_image_is_ready(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded())
+    (pair,) = scan(tmp_path, suffix=None).ready
+    assert (pair.image, pair.prompt) == ("a.png", None)
+
+
+def test_images_of_one_stem_are_rivals(tmp_path):
+    for name in ("a.png", "a.bmp", "a.jpg"):
+        (tmp_path / name).write_bytes(encoded(fmt=FORMATS[name[2:]]))
+    (tmp_path / "a.points").write_bytes(PROMPT)
+    (pair,) = scan(tmp_path).ready
+    assert (pair.image, pair.rivals) == ("a.bmp", ("a.jpg", "a.png"))
+
+
+def test_a_rival_is_named_once_it_is_complete(tmp_path):
+    (tmp_path / "a.bmp").write_bytes(encoded(fmt="BMP"))
+    (tmp_path / "a.png").write_bytes(encoded()[:-5])
+    (tmp_path / "a.points").write_bytes(PROMPT)
+    arrivals = Scanner(tmp_path, ".points", 10)
+    assert arrivals.scan().ready[0].rivals == ()
+    (tmp_path / "a.png").write_bytes(encoded())
+    assert arrivals.scan().ready[0].rivals == ("a.png",)
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        scan(tmp_path / "gone")
