@@ -24,7 +24,7 @@ from benchmarks.harness import Row, alternate
 from maskworks.freed_memory import keep_freed_memory
 from maskworks.geometry import compose
 from maskworks.pipeline import Pipeline
-from maskworks.types import Job, Prediction
+from maskworks.types import Format, Job, Prediction
 from maskworks_mmdet.installation import import_mmdet, missing
 from maskworks_mmdet.options import MmdetConfig
 
@@ -50,14 +50,14 @@ def whole_runs(folder: Path) -> Iterator[Row]:
     image = folder / "image.png"
     cv2.imwrite(str(image), np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8))
     peer = init_detector(str(config), str(checkpoint), palette="random", device="cpu")
-    pipeline, seen = our_pipeline(checkpoint, config)
+    pipeline, seen_format, seen = our_pipeline(checkpoint, config)
     data = image.read_bytes()
 
     def bare() -> Any:
         return inference_detector(peer, str(image)).pred_instances
 
     def ours() -> None:
-        (outcome,) = pipeline.run([Job("image.png", data)])
+        (outcome,) = pipeline.run([Job("image.png", data, format=seen_format)])
         assert outcome.error is None, outcome.error
 
     times = alternate(bare, ours, rounds=3)
@@ -91,20 +91,21 @@ def random_model(folder: Path) -> tuple[Path, Path]:
     return folder / "model.pth", folder / "config.py"
 
 
-def our_pipeline(checkpoint: Path, config: Path) -> tuple[Pipeline, list[Prediction]]:
-    """The pipeline of `mmdet_predict`, and a list that gets its predictions."""
-    from maskworks.wire.request import decode_pair
+def our_pipeline(checkpoint: Path, config: Path) -> tuple[Pipeline, Format, list[Prediction]]:
+    """The pipeline of `mmdet_predict`, a format for its jobs, and the list that gets its predictions."""
+    from maskworks.formats import MaskFiles
     from maskworks_mmdet.adapter import MmdetPredictor
     from maskworks_mmdet.results import opex
 
     keep_freed_memory()  # as the commands do
     settings, seen = MmdetConfig(checkpoint=checkpoint, config=config, device="cpu"), []
 
-    def encode(prediction: Prediction) -> dict[str, bytes]:
-        seen.append(prediction)
-        return {"result": opex(prediction, settings)}
+    class Seen(MaskFiles):
+        def write(self, prediction: Prediction) -> dict[str, bytes]:
+            seen.append(prediction)
+            return {"result": opex(prediction, settings)}
 
-    return Pipeline(predictor=MmdetPredictor.load(settings), decoder=decode_pair, encoder=encode), seen
+    return Pipeline(predictor=MmdetPredictor.load(settings)), Seen(), seen
 
 
 def agreement(theirs: Any, ours: Prediction) -> str:

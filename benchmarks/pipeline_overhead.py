@@ -27,16 +27,15 @@ from PIL import Image
 
 from benchmarks.harness import Row, alternate, alternate_timed, iou
 from maskworks.config import FolderConfig, InputConfig, LoopConfig
+from maskworks.formats import MaskFiles
 from maskworks.loop import Loop
-from maskworks.pipeline import Encoder, Pipeline
+from maskworks.pipeline import Pipeline
 from maskworks.transports import Transport
 from maskworks.transports.folder.transport import FolderTransport
 from maskworks.transports.memory import MemoryTransport
 from maskworks.types import Instance, Job, Prediction, Request
-from maskworks.wire.mask_png import encode_mask, palette
-from maskworks.wire.opex import encode_opex
+from maskworks.wire.mask_png import palette
 from maskworks.wire.reply import encode_reply
-from maskworks.wire.request import decode_pair
 
 PROMPT = b'{"points": [[50, 10], [10, 60], [90, 60], [50, 95]]}'
 # Bytes of a JPEG file, the image's width, and how many of them are run.
@@ -100,14 +99,14 @@ def decoded(png: bytes) -> np.ndarray:
 
 def whole_loop(data: bytes, count: int) -> None:
     """Ours, with replies as they go to Redis."""
-    transport = MemoryTransport(Job(str(index), data, PROMPT) for index in range(count))
-    assert _run(transport, FixedMask(), _reply) == count
+    transport = MemoryTransport(Job(str(index), data, PROMPT, format=Replies()) for index in range(count))
+    assert _run(transport, FixedMask()) == count
 
 
 def our_reply(data: bytes) -> bytes:
     """Ours for one image."""
-    transport = MemoryTransport([Job("0", data, PROMPT)])
-    _run(transport, FixedMask(), _reply)
+    transport = MemoryTransport([Job("0", data, PROMPT, format=Replies())])
+    _run(transport, FixedMask())
     return transport.outcomes[0][1].parts["reply"]
 
 
@@ -145,21 +144,20 @@ def folder_run(data: bytes, count: int) -> float:
             (folder / "in" / f"{index}.points").write_bytes(PROMPT)
         start = time.perf_counter()
         config = FolderConfig(prediction_in=folder / "in", prediction_out=folder / "out")
-        transport = FolderTransport(config, InputConfig(), ".points", {"mask": ".png", "opex": ".json"})
-        assert _run(transport, FixedMask(MODEL_S), _files) == count
+        transport = FolderTransport(config, InputConfig(), ".points", MaskFiles())
+        assert _run(transport, FixedMask(MODEL_S)) == count
         seconds = time.perf_counter() - start
         assert len(list((folder / "out").glob("*.*"))) == 4 * count
     return seconds
 
 
-def _reply(prediction: Prediction) -> dict[str, bytes]:
-    return {"reply": encode_reply(prediction)}
+class Replies(MaskFiles):
+    """Files in, replies as on Redis out."""
+
+    def write(self, prediction: Prediction) -> dict[str, bytes]:
+        return {"reply": encode_reply(prediction)}
 
 
-def _files(prediction: Prediction) -> dict[str, bytes]:
-    return {"mask": encode_mask(prediction.mask), "opex": encode_opex(prediction)}
-
-
-def _run(transport: Transport, model: FixedMask, encoder: Encoder) -> int:
-    pipeline = Pipeline(predictor=model, decoder=decode_pair, encoder=encoder)
+def _run(transport: Transport, model: FixedMask) -> int:
+    pipeline = Pipeline(predictor=model)
     return Loop(transport, pipeline, LoopConfig(), threading.Event()).run().done

@@ -27,10 +27,9 @@ import redis
 from benchmarks.harness import Row, iou
 from benchmarks.pipeline_overhead import PROMPT, SIZES, FixedMask, decoded, jpeg
 from maskworks.config import InputConfig
+from maskworks.formats import PromptMessages
 from maskworks.pipeline import Pipeline
 from maskworks.types import Job
-from maskworks.wire.reply import encode_reply
-from maskworks.wire.request import decode_message
 
 OUTSTANDING = 8
 ROUNDS = 3
@@ -83,15 +82,12 @@ def middle(results: list[Measured]) -> Measured:
 
 def bare(text: bytes, count: int) -> float:
     """Median seconds to decode a message and encode its answer in one thread."""
-    pipeline = Pipeline(
-        predictor=FixedMask(), decoder=decode_message, encoder=lambda p: {"reply": encode_reply(p)},
-        input_config=InputConfig(),
-    )  # fmt: skip
+    pipeline = Pipeline(predictor=FixedMask(), input_config=InputConfig())
     times = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
         for _ in range(count):
-            pipeline.run([Job("0", text)])
+            pipeline.run([Job("0", text, format=PromptMessages())])
         times.append((time.perf_counter() - start) / count)
     return statistics.median(times)
 

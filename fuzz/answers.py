@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from redis import exceptions
 
-from fuzz.requests import PIPELINES, messages
+from fuzz.requests import PIPELINE, Messages, messages
 from fuzz.target import Target
 from maskworks.commands import redis_clients as clients
 from maskworks.errors import BadImage, MaskworksError
@@ -21,7 +21,7 @@ from maskworks.wire.reply import encode_error
 def answers() -> Iterable[bytes]:
     """Replies and OPEX for each kind of prompt, an error, and a reply of older workers."""
     for message in list(messages())[:8]:
-        (outcome,) = PIPELINES["message"].run([Job("1", message)])
+        (outcome,) = PIPELINE.run([Job("1", message, format=Messages())])
         yield from (outcome.parts[kind] for kind in ("reply", "opex"))
     yield encode_error(BadImage("no image"), "mine")
     yield b'{"mask": "", "contours": [[[1, 2], [3, 4], [5, 6]]]}'

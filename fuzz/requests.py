@@ -10,16 +10,18 @@ import numpy as np
 
 from fuzz.images import LIMITS, image_files
 from fuzz.target import Target
+from maskworks.config import InputConfig
 from maskworks.errors import RequestError
+from maskworks.formats import PromptMessages
 from maskworks.geometry import fill
 from maskworks.pipeline import Pipeline
-from maskworks.predictor import Found
+from maskworks.predictor import Result
 from maskworks.transports.http.multipart import read_parts
-from maskworks.types import Instance, Job, Prediction, Request
+from maskworks.types import Address, Instance, Job, Prediction, Request
 from maskworks.wire import jsontext
 from maskworks.wire.opex import encode_opex
 from maskworks.wire.reply import decode_reply, encode_reply
-from maskworks.wire.request import address, decode_message, decode_pair
+from maskworks.wire.request import read_pair
 
 PROMPTS = (
     {"points": [[8, 4], [4, 8.5], [12, 8], [8, 12]], "label": 3},
@@ -35,7 +37,7 @@ class Bright:
     def __init__(self) -> None:
         self.segmenter = {"type": "bright"}
 
-    def predict(self, requests: Sequence[Request]) -> list[Found]:
+    def predict(self, requests: Sequence[Request]) -> list[Result]:
         return [
             [Instance(request.image[:, :, 0] > request.image.mean(), label=prompt.label) for prompt in request.prompts]
             for request in requests
@@ -51,7 +53,7 @@ def messages() -> Iterable[bytes]:
 
 def run_message(data: bytes) -> None:
     """Through the whole pipeline, and the reply through the client."""
-    _check(PIPELINES["message"], Job("1", data))
+    _check(Job("1", data, format=Messages()))
 
 
 def pairs() -> Iterable[bytes]:
@@ -62,7 +64,7 @@ def pairs() -> Iterable[bytes]:
 def run_pair(data: bytes) -> None:
     """The prompt file comes first, then two zero bytes, then the image file."""
     prompt, _, image = data.partition(b"\0\0")
-    _check(PIPELINES["pair"], Job("1", image, prompt))
+    _check(Job("1", image, prompt, format=Pairs()))
 
 
 def bodies() -> Iterable[bytes]:
@@ -87,9 +89,9 @@ def run_body(data: bytes) -> None:
     assert sum(map(len, parts.values())) <= len(data)
 
 
-def _check(pipeline: Pipeline, job: Job) -> None:
+def _check(job: Job) -> None:
     """A request ends with an answer that is whole, or with an error that is the requester's fault."""
-    (outcome,) = pipeline.run([job])
+    (outcome,) = PIPELINE.run([job])
     if outcome.error is not None:
         assert outcome.error.code not in ("internal", "out_of_memory"), outcome.error
         return
@@ -102,16 +104,24 @@ def _check(pipeline: Pipeline, job: Job) -> None:
     jsontext.read_object(outcome.parts["reply"], "reply")
 
 
-def _encode(prediction: Prediction) -> dict[str, bytes]:
-    return {"reply": encode_reply(prediction), "opex": encode_opex(prediction)}
+class Messages(PromptMessages):
+    """Answered in both forms."""
+
+    def write(self, prediction: Prediction) -> dict[str, bytes]:
+        return {"reply": encode_reply(prediction), "opex": encode_opex(prediction)}
 
 
-PIPELINES = {
-    "message": Pipeline(
-        predictor=Bright(), decoder=decode_message, encoder=_encode, input_config=LIMITS, address=address
-    ),
-    "pair": Pipeline(predictor=Bright(), decoder=decode_pair, encoder=_encode, input_config=LIMITS),
-}
+class Pairs(Messages):
+    """Image and prompt apart."""
+
+    def read(self, job: Job, limits: InputConfig) -> Request:
+        return read_pair(job, limits)
+
+    def address(self, job: Job) -> Address:
+        return Address(job.id)
+
+
+PIPELINE = Pipeline(predictor=Bright(), input_config=LIMITS)
 
 MESSAGE = Target(run_message, messages)
 PAIR = Target(run_pair, pairs)

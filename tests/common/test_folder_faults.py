@@ -19,6 +19,7 @@ from PIL import Image
 
 from maskworks.config import FolderConfig, InputConfig
 from maskworks.errors import TransportError
+from maskworks.formats import MaskFiles
 from maskworks.transports.folder import transport as folder
 from maskworks.transports.folder.transport import FolderTransport
 from tests.support.samples import PROMPT, encoded, loaded, picture, prompt
@@ -241,7 +242,7 @@ def test_a_disk_that_is_full_for_a_moment_loses_no_claims(folders, monkeypatch):
         folders.add(f"{stem}.png")
     subprocess.run([sys.executable, "-c", LEAVE_CLAIMS, str(folders.inputs)], check=False)
     config = FolderConfig(prediction_in=folders.inputs, prediction_out=folders.out, continuous=True)
-    transport = FolderTransport(config, InputConfig(), ".points", {"mask": ".png", "opex": ".json"})
+    transport = FolderTransport(config, InputConfig(), ".points", MaskFiles())
     with monkeypatch.context() as patch:
         patch.setattr(folder, "move_file", full)
         with pytest.raises(TransportError, match="No space left"):

@@ -3,16 +3,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from concurrent.futures import Future
 
 import pytest
 
 from maskworks.errors import Overloaded
-from maskworks.transports.http.transport import Exchange, HttpTransport
-from maskworks.types import Job, Outcome
+from maskworks.transports.http.transport import HttpTransport
+from maskworks.types import Outcome
+from tests.support.jobs import a_job
 
 
-def job():
-    return Job("1", b"body", receipt=Exchange(form=None))
+def waiting_job():
+    return a_job("1", b"body", receipt=Future())
 
 
 def test_an_answer_is_forgotten_once_it_is_given():
@@ -20,11 +22,11 @@ def test_an_answer_is_forgotten_once_it_is_given():
     transport = HttpTransport()
 
     async def ask():
-        waiting = asyncio.wrap_future(transport.submit(job()))
+        waiting = asyncio.wrap_future(transport.submit(waiting_job()))
         (taken,) = transport.receive(1, 0)
-        transport.deliver(taken, Outcome(parts={"answer": b"yes"}))
-        kept.append(weakref.ref(taken.receipt.outcome))
-        return (await waiting).parts["answer"]
+        transport.deliver(taken, Outcome(parts={"reply": b"yes"}))
+        kept.append(weakref.ref(taken.receipt))
+        return (await waiting).parts["reply"]
 
     kept = []
     gc.collect()
@@ -39,11 +41,11 @@ def test_an_answer_is_forgotten_once_it_is_given():
 
 def test_who_gives_up_leaves_the_queue():
     transport = HttpTransport()
-    first, second = (transport.submit(job()) for _ in range(2))
+    first, second = (transport.submit(waiting_job()) for _ in range(2))
     first.cancel()
     assert transport.backlog == 1
     transport.close()
     assert isinstance(second.result().error, Overloaded)
     assert transport.exhausted
     with pytest.raises(Overloaded):
-        transport.submit(job())
+        transport.submit(waiting_job())

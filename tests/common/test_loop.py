@@ -10,21 +10,21 @@ from maskworks.errors import TransportError
 from maskworks.loop import Loop
 from maskworks.pipeline import Pipeline
 from maskworks.transports.memory import MemoryTransport
-from maskworks.types import Job
 from maskworks.wire.mask_png import encode_mask
-from maskworks.wire.request import decode_pair
+from maskworks.wire.request import read_pair
 from tests.support.bright import Bright
+from tests.support.jobs import Steps, a_job
 from tests.support.samples import PROMPT, encoded
 
+MASKS = Steps(writer=lambda p: {"mask": encode_mask(p.mask)})
 
-def jobs(number):
-    return [Job(str(index), encoded(), PROMPT) for index in range(number)]
+
+def jobs(number, steps=MASKS):
+    return [a_job(str(index), encoded(), PROMPT, format=steps) for index in range(number)]
 
 
 def loop(transport, predictor=None, stop=None, *, batch_size=1, batch_wait_ms=0.0, **settings):
-    pipeline = Pipeline(
-        predictor=predictor or Bright(), decoder=decode_pair, encoder=lambda p: {"mask": encode_mask(p.mask)}
-    )
+    pipeline = Pipeline(predictor=predictor or Bright())
     config = LoopConfig(batch_size=batch_size, batch_wait_ms=batch_wait_ms)
     return Loop(transport, pipeline, config, stop or threading.Event(), **settings)
 
@@ -77,7 +77,7 @@ def test_step_without_work_returns():
 
 def test_jobs_that_arrive_later_are_taken():
     transport = MemoryTransport(jobs(1))
-    timer = threading.Timer(0.1, lambda: transport.put(Job("late", encoded(), PROMPT)))
+    timer = threading.Timer(0.1, lambda: transport.put(a_job("late", encoded(), PROMPT)))
     timer.start()
     metrics = loop(transport, Bright(0.3)).run()
     assert metrics.done == 2
@@ -166,12 +166,12 @@ def test_decoding_and_encoding_run_beside_the_model():
                 assert decoded_meanwhile.wait(10)
             return super().predict(requests)
 
-    def decode(job, config):
+    def read(job, config):
         if job.id == "1" and started.wait(10):
             decoded_meanwhile.set()
-        return decode_pair(job, config)
+        return read_pair(job, config)
 
-    transport = MemoryTransport(jobs(2))
-    pipeline = Pipeline(predictor=Slow(), decoder=decode, encoder=lambda p: {})
+    transport = MemoryTransport(jobs(2, Steps(reader=read, writer=lambda p: {})))
+    pipeline = Pipeline(predictor=Slow())
     metrics = Loop(transport, pipeline, LoopConfig(), threading.Event()).run()
     assert metrics.done == 2

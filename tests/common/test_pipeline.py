@@ -11,24 +11,17 @@ from PIL import Image
 
 from maskworks.config import InputConfig, ShapeConfig
 from maskworks.errors import BadImage, OutOfMemory
+from maskworks.formats import PromptMessages
 from maskworks.overlay import draw_overlay
 from maskworks.pipeline import Pipeline
-from maskworks.types import Instances, Job
-from maskworks.wire.mask_png import encode_mask
-from maskworks.wire.opex import encode_opex
-from maskworks.wire.reply import encode_reply
-from maskworks.wire.request import address, decode_message, decode_pair
+from maskworks.types import Instances
 from tests.support.bright import Bright
+from tests.support.jobs import Steps, a_job
 from tests.support.samples import PROMPT, encoded, picture
 
 
 def pipeline(predictor=None, **settings):
-    return Pipeline(
-        predictor=predictor or Bright(),
-        decoder=settings.pop("decoder", decode_pair),
-        encoder=lambda p: {"mask": encode_mask(p.mask), "opex": encode_opex(p), "reply": encode_reply(p)},
-        **settings,
-    )
+    return Pipeline(predictor=predictor or Bright(), **settings)
 
 
 def prompt(label):
@@ -36,7 +29,7 @@ def prompt(label):
 
 
 def test_a_pair_becomes_mask_and_polygons():
-    (outcome,) = pipeline().run([Job("a", encoded(), PROMPT)])
+    (outcome,) = pipeline().run([a_job("a", encoded(), PROMPT)])
     assert outcome.error is None
     assert outcome.objects == 1
     reply = json.loads(outcome.parts["reply"])
@@ -53,7 +46,7 @@ def test_facts_about_the_whole_image_go_into_meta():
         def predict(self, requests):
             return [Instances(found, {"cache": "hit"}) for found in super().predict(requests)]
 
-    (outcome,) = pipeline(Knowing()).run([Job("a", encoded(), PROMPT)])
+    (outcome,) = pipeline(Knowing()).run([a_job("a", encoded(), PROMPT)])
     assert json.loads(outcome.parts["reply"])["meta"]["cache"] == "hit"
     assert json.loads(outcome.parts["opex"])["meta"]["cache"] == "hit"
 
@@ -67,8 +60,8 @@ def stacked(*labels, best_first):
             return [Instances([replace(one, label=n) for n in labels], best_first=best_first) for one in found]
 
     predictions = []
-    both = Pipeline(predictor=Repeating(), decoder=decode_pair, encoder=lambda p: predictions.append(p) or {"": b""})
-    assert both.run([Job("a", encoded(), PROMPT)])[0].error is None
+    keep = Steps(writer=lambda p: predictions.append(p) or {"": b""})
+    assert pipeline(Repeating()).run([a_job("a", encoded(), PROMPT, format=keep)])[0].error is None
     return predictions[0].mask, draw_overlay(predictions[0])
 
 
@@ -83,13 +76,13 @@ def test_what_lies_on_top():
 def test_what_fails_in_a_batch_fails_alone():
     """Good ones between bad ones get the answers that they get without them."""
     jobs = [
-        Job("good", encoded(), PROMPT),
-        Job("poison", encoded(), prompt(66)),
-        Job("not json", encoded(), b"{"),
-        Job("lonely", encoded(), prompt(77)),
-        Job("no image", b"hello", PROMPT),
-        Job("refused", error=BadImage("by the transport")),
-        Job("other", encoded(picture(200)), prompt(3)),
+        a_job("good", encoded(), PROMPT),
+        a_job("poison", encoded(), prompt(66)),
+        a_job("not json", encoded(), b"{"),
+        a_job("lonely", encoded(), prompt(77)),
+        a_job("no image", b"hello", PROMPT),
+        a_job("refused", error=BadImage("by the transport")),
+        a_job("other", encoded(picture(200)), prompt(3)),
     ]
     outcomes = pipeline().run(jobs)
     assert [None if o.error is None else o.error.code for o in outcomes] == [
@@ -103,7 +96,7 @@ def test_what_fails_in_a_batch_fails_alone():
 
 def test_a_batch_that_does_not_fit_is_halved():
     predictor = Bright()
-    outcomes = pipeline(predictor).run([Job(str(i), encoded(), prompt(77)) for i in range(4)])
+    outcomes = pipeline(predictor).run([a_job(str(i), encoded(), prompt(77)) for i in range(4)])
     assert all(outcome.error is None for outcome in outcomes)
     assert [len(batch) for batch in predictor.batches] == [4, 2, 1, 1, 2, 1, 1]
 
@@ -134,7 +127,7 @@ class Unit:
 
 def test_what_a_failed_batch_held_is_free_for_its_halves():
     model = Small()
-    outcomes = pipeline(model).run([Job(str(i), encoded(), PROMPT) for i in range(8)])
+    outcomes = pipeline(model).run([a_job(str(i), encoded(), PROMPT) for i in range(8)])
     assert all(outcome.error is None for outcome in outcomes)
 
 
@@ -143,7 +136,7 @@ def test_a_model_that_forgets_an_answer_is_caught():
         def predict(self, requests):
             return super().predict(requests)[1:]
 
-    (outcome,) = pipeline(Forgetful()).run([Job("a", encoded(), PROMPT)])
+    (outcome,) = pipeline(Forgetful()).run([a_job("a", encoded(), PROMPT)])
     assert outcome.error.code == "internal"
     assert "answered 0 of 1" in outcome.error.message
 
@@ -153,19 +146,19 @@ def test_a_model_out_of_host_memory_is_an_answer():
         def predict(self, requests):
             raise MemoryError
 
-    (outcome,) = pipeline(Hungry()).run([Job("a", encoded(), PROMPT)])
+    (outcome,) = pipeline(Hungry()).run([a_job("a", encoded(), PROMPT)])
     assert outcome.error.code == "out_of_memory"
 
 
 def test_id_and_reply_to_are_kept_on_errors_of_the_model():
     body = {"image": b64encode(encoded()).decode(), **json.loads(prompt(66))}
     message = json.dumps({**body, "id": "seven", "reply_to": "there"}).encode()
-    (outcome,) = pipeline(decoder=decode_message, address=address).run([Job("1-0", message)])
+    (outcome,) = pipeline().run([a_job("1-0", message, format=PromptMessages())])
     assert (outcome.error.code, outcome.id, outcome.reply_to) == ("internal", "seven", "there")
 
 
 def test_nothing_found_is_a_result():
-    (outcome,) = pipeline().run([Job("a", encoded(picture(10)), PROMPT)])
+    (outcome,) = pipeline().run([a_job("a", encoded(picture(10)), PROMPT)])
     reply = json.loads(outcome.parts["reply"])
     assert outcome.error is None
     assert reply["contours"] == []
@@ -175,7 +168,7 @@ def test_nothing_found_is_a_result():
 def test_specks_leave_mask_and_polygons_together(min_area, parts):
     pixels = np.array(picture())
     pixels[1, 1] = 255
-    jobs = [Job("a", encoded(Image.fromarray(pixels)), PROMPT)]
+    jobs = [a_job("a", encoded(Image.fromarray(pixels)), PROMPT)]
     (outcome,) = pipeline(shape_config=ShapeConfig(min_area=min_area)).run(jobs)
     assert len(json.loads(outcome.parts["reply"])["contours"]) == parts
     mask = np.array(Image.open(BytesIO(outcome.parts["mask"])))
@@ -184,5 +177,5 @@ def test_specks_leave_mask_and_polygons_together(min_area, parts):
 
 
 def test_limits_reach_the_decoder():
-    (outcome,) = pipeline(input_config=InputConfig(max_pixels=10)).run([Job("a", encoded(), PROMPT)])
+    (outcome,) = pipeline(input_config=InputConfig(max_pixels=10)).run([a_job("a", encoded(), PROMPT)])
     assert outcome.error.code == "image_too_large"

@@ -9,6 +9,7 @@ from redis import exceptions
 
 from maskworks.config import RedisConfig
 from maskworks.errors import TransportError
+from maskworks.formats import PromptMessages
 from maskworks.transports.redis.listener import Listener
 from maskworks.transports.redis.pubsub import PubSubTransport
 from tests.support.redis_process import SERVER
@@ -27,7 +28,9 @@ def narrow(server):
 
 @pytest.fixture
 def transport(server):
-    transport = PubSubTransport(RedisConfig(redis_port=server.port, redis_in="in", redis_out="out"), threading.Event())
+    transport = PubSubTransport(
+        RedisConfig(redis_port=server.port, redis_in="in", redis_out="out"), PromptMessages(), threading.Event()
+    )
     yield transport
     transport.close()
 

@@ -8,10 +8,11 @@ import pytest
 
 from maskworks.config import RedisConfig
 from maskworks.errors import TransportError
+from maskworks.formats import PromptMessages
 from maskworks.transports.redis import overload as refusals
-from maskworks.transports.redis.overload import Refusals
+from maskworks.transports.redis.overload import OverloadReplies
 from maskworks.transports.redis.pubsub import PubSubTransport
-from maskworks.types import Job
+from tests.support.jobs import a_job
 from tests.support.redis_process import SERVER, Listener, message
 from tests.support.workplace import wait_until
 
@@ -23,9 +24,9 @@ def test_all_have_their_answer_when_it_is_closed():
         go_on.wait(20)
         answered.append((job.id, outcome.id, outcome.reply_to, outcome.error.code))
 
-    refused = Refusals(deliver)
+    refused = OverloadReplies(deliver)
     for number in range(5):
-        refused.add(Job(str(number), b'{"id": "x", "reply_to": "private"}'), "full")
+        refused.add(a_job(str(number), b'{"id": "x", "reply_to": "private"}', format=PromptMessages()), "full")
     assert answered == []
     go_on.set()
     refused.close()
@@ -40,8 +41,8 @@ def test_no_more_than_some_wait(monkeypatch):
         go_on.wait(20)
         answered.append(job.id)
 
-    refused = Refusals(deliver)
-    sender = threading.Thread(target=lambda: [refused.add(Job(str(number)), "full") for number in range(6)])
+    refused = OverloadReplies(deliver)
+    sender = threading.Thread(target=lambda: [refused.add(a_job(str(number)), "full") for number in range(6)])
     sender.start()
     sender.join(0.2)
     assert sender.is_alive()
@@ -58,9 +59,9 @@ def test_after_a_failure_nothing_is_tried():
         tried.append(job.id)
         raise TransportError("no server")
 
-    refused = Refusals(deliver)
+    refused = OverloadReplies(deliver)
     for number in range(5):
-        refused.add(Job(str(number)), "full")
+        refused.add(a_job(str(number)), "full")
     refused.close()
     assert tried == ["0"]
     assert refused.failure.message == "no server"
@@ -70,7 +71,7 @@ def test_after_a_failure_nothing_is_tried():
 def full(server):
     """A transport with room for a single job."""
     config = RedisConfig(redis_port=server.port, redis_in="in", redis_out="out", redis_queue_bytes=1)
-    transport = PubSubTransport(config, threading.Event())
+    transport = PubSubTransport(config, PromptMessages(), threading.Event())
     yield transport
     transport.close()
 

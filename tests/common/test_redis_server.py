@@ -50,7 +50,7 @@ def away():
     ],
 )
 def test_what_passes_is_waited_for(away, error):
-    assert away.insist(Command(error)) == "done"
+    assert away.retry(Command(error)) == "done"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_passes_is_waited_for(away, error):
 )
 def test_what_does_not_pass_is_an_error(away, error):
     with pytest.raises(TransportError):
-        away.insist(Command(error))
+        away.retry(Command(error))
 
 
 def test_a_requester_is_not_blamed_for_the_servers_troubles(away):
@@ -109,10 +109,10 @@ def test_once_it_is_to_stop_all_give_up_together(away, monkeypatch):
     monkeypatch.setattr(redis_server, "_LAST_TRIES_SECONDS", 0.05)
     away._stop.set()
     with pytest.raises(GaveUp, match="slow line"):
-        away.insist(Command(*[exceptions.TimeoutError("slow line")] * 100))
+        away.retry(Command(*[exceptions.TimeoutError("slow line")] * 100))
     unasked = Command()
     with pytest.raises(GaveUp, match="slow line"):
-        away.insist(unasked)
+        away.retry(unasked)
     assert unasked.sent == []
 
 
@@ -126,5 +126,5 @@ def test_once_it_is_to_stop_a_large_message_is_not_sent_again(away, monkeypatch)
         raise exceptions.TimeoutError("slow line")
 
     with pytest.raises(GaveUp, match="slow line"):
-        away.insist(send)
+        away.retry(send)
     assert len(tries) == 1

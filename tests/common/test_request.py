@@ -9,9 +9,9 @@ from PIL import Image
 
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage, BadJson, BadPrompt, ImageTooLarge
-from maskworks.types import Job
 from maskworks.wire.jsontext import MOST_MARKS
-from maskworks.wire.request import address, decode_bare_image, decode_image_message, decode_message, decode_pair
+from maskworks.wire.request import find_address, read_image, read_image_message, read_message, read_pair
+from tests.support.jobs import a_job
 from tests.support.peak_memory import peak_memory
 from tests.support.samples import PROMPT, encoded, picture
 
@@ -22,11 +22,11 @@ IMAGE_TEXT = base64.b64encode(IMAGE).decode()
 
 
 def message(**members):
-    return Job("entry-7", json.dumps({"image": IMAGE_TEXT, **members}).encode())
+    return a_job("entry-7", json.dumps({"image": IMAGE_TEXT, **members}).encode())
 
 
 def test_pair():
-    request = decode_pair(Job("a", IMAGE, PROMPT), CONFIG)
+    request = read_pair(a_job("a", IMAGE, PROMPT), CONFIG)
     np.testing.assert_array_equal(request.image, np.asarray(picture()))
     assert request.size == (16, 24)
     assert request.source == POINTS
@@ -36,12 +36,12 @@ def test_pair():
 
 
 def test_pair_without_a_prompt():
-    request = decode_pair(Job("a", IMAGE), CONFIG)
+    request = read_pair(a_job("a", IMAGE), CONFIG)
     assert (request.prompts, request.source) == ((), None)
 
 
 def test_bare_image():
-    request = decode_bare_image(Job("a", IMAGE), CONFIG)
+    request = read_image(a_job("a", IMAGE), CONFIG)
     np.testing.assert_array_equal(request.image, np.asarray(picture()))
     assert (request.id, request.prompts, request.source, request.named) == ("a", (), None, False)
 
@@ -50,19 +50,19 @@ def test_bare_image():
 @pytest.mark.parametrize("blanks", ["", " " * 64, "\r\n\t " * 100])
 def test_messages_without_a_prompt_are_told_from_images(encoding, blanks):
     text = blanks + json.dumps({"image": IMAGE_TEXT, "id": "mine"})
-    request = decode_image_message(Job("a", text.encode(encoding)), CONFIG)
+    request = read_image_message(a_job("a", text.encode(encoding)), CONFIG)
     assert (request.id, request.size) == ("mine", (16, 24))
 
 
 def test_image_files_without_a_message():
     for fmt in ("JPEG", "PNG", "BMP", "TIFF", "WEBP"):
-        request = decode_image_message(Job("a", encoded(fmt=fmt)), CONFIG)
+        request = read_image_message(a_job("a", encoded(fmt=fmt)), CONFIG)
         assert (request.id, request.size) == ("a", (16, 24))
 
 
 @pytest.mark.parametrize("members", [POINTS, {"prompt": POINTS}], ids=["beside", "inside"])
 def test_message(members):
-    request = decode_message(message(**members), CONFIG)
+    request = read_message(message(**members), CONFIG)
     np.testing.assert_array_equal(request.image, np.asarray(picture()))
     assert request.source == POINTS
     assert request.prompts[0].extreme_points.tolist() == POINTS["points"]
@@ -70,39 +70,39 @@ def test_message(members):
 
 
 def test_message_with_id_and_reply_to():
-    request = decode_message(message(**POINTS, id="mine", reply_to="there"), CONFIG)
+    request = read_message(message(**POINTS, id="mine", reply_to="there"), CONFIG)
     assert (request.id, request.named, request.reply_to) == ("mine", True, "there")
     assert request.source == POINTS
 
 
 def test_an_empty_id_is_an_id():
-    assert address(Job("1", b'{"id": "", "reply_to": "there"}')) == ("", "there")
-    assert address(Job("1", b'{"id": 7, "reply_to": []}')) == (None, None)
-    assert address(Job("1", b"{")) == (None, None)
+    assert find_address(b'{"id": "", "reply_to": "there"}') == ("", "there")
+    assert find_address(b'{"id": 7, "reply_to": []}') == (None, None)
+    assert find_address(b"{") == (None, None)
 
 
 @pytest.mark.parametrize("key", ["id", "reply_to"])
 @pytest.mark.parametrize("value", [None, 7, 1.5, True, [], {}])
 def test_names_are_strings(key, value):
     with pytest.raises(BadJson, match=f'message: "{key}" is not a string; expected a string or nothing'):
-        decode_message(message(**POINTS, **{key: value}), CONFIG)
+        read_message(message(**POINTS, **{key: value}), CONFIG)
 
 
 @pytest.mark.parametrize("prompt", [[], "points", 5, True])
 def test_prompt_of_a_message_is_an_object(prompt):
     with pytest.raises(BadJson, match='"prompt" is not an object in curly braces'):
-        decode_message(message(prompt=prompt), CONFIG)
+        read_message(message(prompt=prompt), CONFIG)
 
 
 @pytest.mark.parametrize("image", [None, 5, [], {}, ["aGVsbG8="]])
 def test_image_of_a_message_is_a_string(image):
     with pytest.raises(BadJson, match='"image" is missing or not a string; expected an image file in base64'):
-        decode_message(message(**POINTS, image=image), CONFIG)
+        read_message(message(**POINTS, image=image), CONFIG)
 
 
 def test_message_without_an_image():
     with pytest.raises(BadJson, match='"image" is missing'):
-        decode_message(Job("a", PROMPT), CONFIG)
+        read_message(a_job("a", PROMPT), CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -117,57 +117,57 @@ def test_message_without_an_image():
 )
 def test_image_text_that_is_no_image(image, problem):
     with pytest.raises(BadImage, match=problem):
-        decode_message(message(**POINTS, image=image), CONFIG)
+        read_message(message(**POINTS, image=image), CONFIG)
 
 
 def test_line_breaks_in_base64_are_fine():
     text = base64.encodebytes(IMAGE).decode()
     assert "\n" in text
-    assert decode_message(message(**POINTS, image=text), CONFIG).size == (16, 24)
+    assert read_message(message(**POINTS, image=text), CONFIG).size == (16, 24)
 
 
 def test_limit_of_bytes_counts_the_image_not_its_text():
     job = message(**POINTS)
-    assert decode_message(job, InputConfig(max_bytes=len(IMAGE) + 2)).size == (16, 24)
+    assert read_message(job, InputConfig(max_bytes=len(IMAGE) + 2)).size == (16, 24)
     with pytest.raises(ImageTooLarge, match=r"--max_bytes"):
-        decode_message(job, InputConfig(max_bytes=len(IMAGE) - 3))
+        read_message(job, InputConfig(max_bytes=len(IMAGE) - 3))
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_line_breaks_do_not_count_as_bytes_of_the_image(newline):
     text = base64.encodebytes(IMAGE).decode().replace("\n", newline)
-    assert decode_message(message(**POINTS, image=text), InputConfig(max_bytes=len(IMAGE))).size == (16, 24)
+    assert read_message(message(**POINTS, image=text), InputConfig(max_bytes=len(IMAGE))).size == (16, 24)
 
 
 @pytest.mark.parametrize("unit", ["[],", "[1,2],", '{"x":1,"y":2,"label":1},'])
 def test_too_many_values_are_refused_without_reading_them(unit):
     prompt = f'{{"points":[{unit * MOST_MARKS}1]}}'.encode()
-    whole = Job("a", b'{"image":"","id":"mine",' + prompt[1:])
+    whole = a_job("a", b'{"image":"","id":"mine",' + prompt[1:])
     with peak_memory() as peak:
         for decode, job in (
-            (decode_pair, Job("a", IMAGE, prompt)),
-            (decode_message, whole),
-            (decode_image_message, whole),
+            (read_pair, a_job("a", IMAGE, prompt)),
+            (read_message, whole),
+            (read_image_message, whole),
         ):
             with pytest.raises(BadJson, match="too many values; expected at most 500000 brackets and commas"):
                 decode(job, CONFIG)
-        assert address(whole) == (None, None)
+        assert find_address(whole.body) == (None, None)
         assert peak() < 2_000_000
 
 
 def test_as_many_clicks_as_there_may_be_in_large_messages():
     clicks = [{"x": 5.25, "y": 6.5, "label": 1}] * 1000
     objects = [{"points": clicks}] * 100
-    request = decode_message(message(objects=objects, extra="A" * 2_000_000), CONFIG)
+    request = read_message(message(objects=objects, extra="A" * 2_000_000), CONFIG)
     assert [len(prompt.clicks) for prompt in request.prompts] == [1000] * 100
 
 
 def test_limits_hold_for_every_form():
     config = InputConfig(max_pixels=383)
     for decode, job in (
-        (decode_pair, Job("a", IMAGE, PROMPT)),
-        (decode_bare_image, Job("a", IMAGE)),
-        (decode_message, message(**POINTS)),
+        (read_pair, a_job("a", IMAGE, PROMPT)),
+        (read_image, a_job("a", IMAGE)),
+        (read_message, message(**POINTS)),
     ):
         with pytest.raises(ImageTooLarge, match="24x16 = 384 pixels"):
             decode(job, config)
@@ -175,19 +175,19 @@ def test_limits_hold_for_every_form():
 
 def test_the_prompt_is_checked_before_the_image_is_decoded():
     with pytest.raises(BadPrompt):
-        decode_pair(Job("a", b"not an image", b"{}"), CONFIG)
+        read_pair(a_job("a", b"not an image", b"{}"), CONFIG)
     with pytest.raises(BadJson, match="prompt: not JSON"):
-        decode_pair(Job("a", b"not an image", b"{"), CONFIG)
+        read_pair(a_job("a", b"not an image", b"{"), CONFIG)
     with pytest.raises(BadJson, match="message: not JSON"):
-        decode_message(Job("a", b"{"), CONFIG)
+        read_message(a_job("a", b"{"), CONFIG)
     with pytest.raises(BadPrompt):
-        decode_message(Job("a", json.dumps({"image": "", "points": []}).encode()), CONFIG)
+        read_message(a_job("a", json.dumps({"image": "", "points": []}).encode()), CONFIG)
 
 
 @pytest.mark.parametrize("exif", ["ignore", "apply"])
 def test_exif_is_told(exif):
     tags = Image.Exif()
     tags[0x0112] = 6
-    request = decode_pair(Job("a", encoded(fmt="JPEG", exif=tags), PROMPT), InputConfig(exif=exif))
+    request = read_pair(a_job("a", encoded(fmt="JPEG", exif=tags), PROMPT), InputConfig(exif=exif))
     assert request.size == ((16, 24) if exif == "ignore" else (24, 16))
     assert request.image_meta["exif"] == ("ignored" if exif == "ignore" else "applied")

@@ -15,11 +15,12 @@ from opex import ObjectPredictions
 from maskworks.config import InputConfig
 from maskworks.errors import BadJson, BadPrompt, RequestError
 from maskworks.geometry import compose, fill, trace
-from maskworks.types import Job, Prediction, Request
+from maskworks.types import Prediction, Request
 from maskworks.wire.opex import encode_opex
 from maskworks.wire.prompt import parse_prompt
 from maskworks.wire.reply import decode_reply, encode_reply
-from maskworks.wire.request import address, decode_message
+from maskworks.wire.request import find_address, read_message
+from tests.support.jobs import a_job
 from tests.support.samples import encoded
 from tests.support.strategies import NAMES, instances, json_values, masks, prompts, single_prompts
 
@@ -96,7 +97,7 @@ def parsed_or_error(value):
 def test_messages(value, name, reply_to, under_prompt):
     text = {"image": base64.b64encode(encoded()).decode(), **({"prompt": value} if under_prompt else value)}
     text |= {key: given for key, given in (("id", name), ("reply_to", reply_to)) if given is not None}
-    request = decode_message(Job("entry", json.dumps(text).encode()), InputConfig())
+    request = read_message(a_job("entry", json.dumps(text).encode()), InputConfig())
     assert request.id == ("entry" if name is None else name)
     assert (request.named, request.reply_to) == (name is not None, reply_to)
     assert request.source == json.loads(json.dumps(value))
@@ -106,18 +107,18 @@ def test_messages(value, name, reply_to, under_prompt):
 @many
 @given(st.dictionaries(st.sampled_from(["image", "points", "prompt", "id", "reply_to", "box", "x"]), json_values()))
 def test_messages_of_anything(value):
-    job = Job("entry", json.dumps(value).encode())
+    entry = a_job("entry", json.dumps(value).encode())
     with pytest.raises(RequestError):
-        decode_message(job, InputConfig())
-    assert all(part is None or isinstance(part, str) for part in address(job))
+        read_message(entry, InputConfig())
+    assert all(part is None or isinstance(part, str) for part in find_address(entry.body))
 
 
 @many
 @given(st.binary(max_size=200))
 def test_messages_that_are_no_text(data):
     with pytest.raises((BadJson, RequestError)):
-        decode_message(Job("entry", data), InputConfig())
-    assert all(part is None or isinstance(part, str) for part in address(Job("entry", data)))
+        read_message(a_job("entry", data), InputConfig())
+    assert all(part is None or isinstance(part, str) for part in find_address(data))
 
 
 @many

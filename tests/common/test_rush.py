@@ -9,6 +9,7 @@ import pytest
 from redis.exceptions import ConnectionError
 
 from maskworks.config import RedisConfig
+from maskworks.formats import PromptMessages
 from maskworks.transports.redis.listener import Listener
 from maskworks.transports.redis.pubsub import PubSubTransport
 from maskworks.transports.redis.rush import Rush
@@ -41,7 +42,9 @@ def test_a_message_that_takes_long_to_arrive_is_a_rush():
 
 @pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 def test_jobs_are_held_back_while_messages_rush_in(server, client, monkeypatch):
-    transport = PubSubTransport(RedisConfig(redis_port=server.port, redis_in="in", redis_out="out"), threading.Event())
+    transport = PubSubTransport(
+        RedisConfig(redis_port=server.port, redis_in="in", redis_out="out"), PromptMessages(), threading.Event()
+    )
     try:
         wait_until(lambda: client.pubsub_numpat() > 0)
         for number in range(3):
@@ -66,7 +69,9 @@ def test_a_message_that_breaks_off_is_no_endless_rush(server, client, monkeypatc
         raise ConnectionError("in the middle of a message")
 
     monkeypatch.setattr(Listener, "receive", broken)
-    transport = PubSubTransport(RedisConfig(redis_port=server.port, redis_in="in", redis_out="out"), stop)
+    transport = PubSubTransport(
+        RedisConfig(redis_port=server.port, redis_in="in", redis_out="out"), PromptMessages(), stop
+    )
     try:
         wait_until(lambda: client.pubsub_numpat() > 0)
         client.publish("in", b"0")

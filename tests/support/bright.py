@@ -17,7 +17,7 @@ from maskworks.commands.poll import predict_poll
 from maskworks.commands.redis import predict_redis
 from maskworks.config import ModelConfig
 from maskworks.errors import OutOfMemory
-from maskworks.predictor import Found
+from maskworks.predictor import Result
 from maskworks.types import Instance, Request
 
 
@@ -29,7 +29,7 @@ class Bright:
         self.seconds = seconds
         self.batches: list[list[str]] = []
 
-    def predict(self, requests: Sequence[Request]) -> list[Found]:
+    def predict(self, requests: Sequence[Request]) -> list[Result]:
         self.batches.append([request.id for request in requests])
         time.sleep(self.seconds * len(requests))
         labels = [prompt.label for request in requests for prompt in request.prompts]

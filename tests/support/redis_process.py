@@ -21,6 +21,7 @@ import redis
 from PIL import Image
 
 from maskworks.config import RedisConfig
+from maskworks.formats import PromptMessages
 from maskworks.transports.redis.stream import StreamTransport
 from tests.support.samples import PROMPT, encoded
 from tests.support.workplace import WORKER
@@ -125,7 +126,7 @@ class Listener:
 def stream_transport(server: RedisProcess, **settings: object) -> StreamTransport:
     """A worker's transport from the stream `requests` to `results`."""
     config = RedisConfig(redis_port=server.port, redis_in="requests", redis_out="results", **settings)
-    return StreamTransport(config, threading.Event())
+    return StreamTransport(config, PromptMessages(), threading.Event())
 
 
 def entries(client: redis.Redis, stream: str) -> Iterator[dict]:

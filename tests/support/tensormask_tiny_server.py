@@ -16,9 +16,9 @@ from maskworks.commands import serve
 from maskworks.commands.model import Model
 from maskworks.commands.run import run_command
 from maskworks.config import ModelConfig
-from maskworks.predictor import Found
+from maskworks.predictor import Result
 from maskworks.types import Instance, Request
-from maskworks_tensormask.model_endpoint import RawRequest, model_endpoint
+from maskworks_tensormask.model_endpoint import ModelEndpoint, RawRequest
 
 
 class Parts:
@@ -26,7 +26,7 @@ class Parts:
 
     segmenter = {"type": "parts"}  # noqa: RUF012 - nobody changes it
 
-    def predict(self, requests: Sequence[Request]) -> list[Found]:
+    def predict(self, requests: Sequence[Request]) -> list[Result]:
         time.sleep(float(os.environ.get("BRIGHT_SECONDS", "0")))
         return [self._find(request) for request in requests]
 
@@ -58,5 +58,5 @@ if __name__ == "__main__":
     options.add_http_options(parser)
     options.add_pipeline_options(parser)
     options.add_watch_options(parser)
-    body = partial(serve.run_server, MODEL, "parts_serve", endpoints=[model_endpoint()])
+    body = partial(serve.run_server, MODEL, "parts_serve", endpoints=[ModelEndpoint()])
     sys.exit(run_command(parser, body))

@@ -18,7 +18,7 @@ from dextr.inference.paste import Patch
 from maskworks.errors import CheckpointError, RequestError, UnsafeCheckpoint, UnsupportedPrompt
 from maskworks.geometry import extreme_values
 from maskworks.memory_errors import memory_errors
-from maskworks.predictor import Found
+from maskworks.predictor import Result
 from maskworks.types import Floats, Instance, Prompt, Request
 from maskworks_dextr.options import DEMO_MODEL, DextrConfig
 from maskworks_torch.device import select_both
@@ -56,7 +56,7 @@ class DextrPredictor:
         ready = model.prepare(device, precision, compile=config.compile)
         return cls(ready, segmenter, config.threshold, 1 if device == "cpu" else 8)
 
-    def predict(self, requests: Sequence[Request]) -> list[Found]:
+    def predict(self, requests: Sequence[Request]) -> list[Result]:
         """One instance per prompt. All objects of all images go through the network together."""
         points = [_all_extreme_points(request) for request in requests]
         good = [(request, p) for request, p in zip(requests, points, strict=True) if not isinstance(p, RequestError)]

@@ -13,7 +13,7 @@ import torch
 
 from maskworks.errors import DeviceError, Internal
 from maskworks.memory_errors import memory_errors
-from maskworks.predictor import Found
+from maskworks.predictor import Result
 from maskworks.types import Instance, Instances, Request
 from maskworks_mmdet.detector import Detector, load_detector
 from maskworks_mmdet.masks import binary_parts, every_nth, paste_into_boxes
@@ -64,7 +64,7 @@ class MmdetPredictor:
         log.info("%s on %s, %s, %d classes", config.checkpoint.name, device, precision, len(detector.classes))
         return predictor
 
-    def predict(self, requests: Sequence[Request]) -> list[Found]:
+    def predict(self, requests: Sequence[Request]) -> list[Result]:
         """The instances of each image, those with the highest score first.
 
         Images of one size after the config's test pipeline go through the model together. Others do not: the padding
@@ -74,7 +74,7 @@ class MmdetPredictor:
         groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, item in enumerate(prepared):
             groups[tuple(item["inputs"].shape)].append(index)
-        found: dict[int, Found] = {}
+        found: dict[int, Result] = {}
         for indices in groups.values():
             for index, sample in zip(indices, self._run([prepared[i] for i in indices]), strict=True):
                 # Some models order their objects by another score than the one that they give.

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from maskworks.commands import poll, redis, serve
 from maskworks.commands import redis_clients as clients
 from maskworks.commands.model import Model
-from maskworks.format import FolderFormat, MessageFormat
 from maskworks_mmdet.options import MmdetConfig, MmdetFolderConfig, add_folder_options, add_options
 
 if TYPE_CHECKING:
+    from maskworks.formats import FileFormat, MessageFormat
     from maskworks.predictor import Predictor
 
 
@@ -26,18 +26,18 @@ def load(config: MmdetConfig) -> Predictor:
     return MmdetPredictor.load(config)
 
 
-def folder_format(config: MmdetFolderConfig, overlay: bool) -> FolderFormat:
+def file_format(config: MmdetFolderConfig, overlay: bool) -> FileFormat:
     """Images in; OPEX or CSV out, the mask only if asked for."""
-    from maskworks_mmdet import results
+    from maskworks_mmdet.results import DetectionFiles
 
-    return results.folder_format(config, overlay)
+    return DetectionFiles(config, overlay)
 
 
 def message_format(config: MmdetConfig) -> MessageFormat:
     """Image files in, OPEX out."""
-    from maskworks_mmdet import results
+    from maskworks_mmdet.results import DetectionMessages
 
-    return results.message_format(config)
+    return DetectionMessages(config)
 
 
 MODEL = Model(
@@ -54,7 +54,7 @@ FOLDER_MODEL = replace(
     config=MmdetFolderConfig,
     add_options=add_folder_options,
     folder_command="mmdet_predict",
-    folder_format=folder_format,
+    file_format=file_format,
 )
 SENDER = clients.Sender(name="mmdet", add_prompt=lambda parser: None, read_prompt=lambda args: {})
 

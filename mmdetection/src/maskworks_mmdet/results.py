@@ -1,40 +1,71 @@
-"""What is written for an image: OPEX, rows of CSV, and the steps around them for folders and Redis."""
+"""What is written for an image: OPEX, rows of CSV, and the formats of folders and messages around them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from typing import ClassVar
 
 from maskworks.config import InputConfig
-from maskworks.format import FolderFormat, MessageFormat
 from maskworks.geometry import min_area_rectangle
 from maskworks.overlay import encode_overlay
-from maskworks.types import Job, Prediction, Region, Request
+from maskworks.types import Address, Job, Prediction, Region, Request
 from maskworks.wire.mask_png import encode_mask
 from maskworks.wire.opex import encode_opex
-from maskworks.wire.request import address, decode_image_message, decode_pair
+from maskworks.wire.request import find_address, read_image_message, read_pair
 from maskworks_mmdet.boxes import with_box_polygons
 from maskworks_mmdet.options import MmdetConfig, MmdetFolderConfig
 from maskworks_mmdet.rois import encode_rois
 
 
-def folder_format(config: MmdetFolderConfig, overlay: bool) -> FolderFormat:
+@dataclass(frozen=True)
+class DetectionFiles:
     """Images in; OPEX or CSV out, called by the image's file name, the mask only if asked for."""
-    return FolderFormat(
-        decoder=decode_pair,
-        encoder=partial(_encode_files, config=config, overlay=overlay),
-        suffixes={"mask": ".png", "overlay": "-overlay.png", "result": config.suffix},
-        keep_extension=True,
-    )
+
+    config: MmdetFolderConfig
+    overlay: bool
+    keep_extension: ClassVar[bool] = True
+
+    @property
+    def suffixes(self) -> Mapping[str, str]:
+        return {"mask": ".png", "overlay": "-overlay.png", "result": self.config.suffix}
+
+    def read(self, job: Job, limits: InputConfig) -> Request:
+        return read_pair(job, limits)
+
+    def write(self, prediction: Prediction) -> Mapping[str, bytes]:
+        csv = self.config.prediction_format == "csv"
+        parts = {"result": encode_rois(prediction, self.config) if csv else opex(prediction, self.config)}
+        if self.config.prediction_mask:
+            parts["mask"] = encode_mask(prediction.mask)
+        if self.overlay:
+            parts["overlay"] = encode_overlay(prediction)
+        return parts
+
+    def address(self, job: Job) -> Address:
+        return Address(job.id)
 
 
-def message_format(config: MmdetConfig) -> MessageFormat:
+@dataclass(frozen=True)
+class DetectionMessages:
     """Image files in, OPEX out. Old clients know only by the order which answer is whose, so it is kept."""
-    return MessageFormat(
-        decoder=_decode_message, encoder=partial(_encode_message, config=config), address=address, in_order=True
-    )
+
+    config: MmdetConfig
+    in_order: ClassVar[bool] = True
+
+    def read(self, job: Job, limits: InputConfig) -> Request:
+        """A request that remembers when the work on it started; without an id of its own, this is what it is called."""
+        started = str(datetime.now())
+        request = read_image_message(job, limits)
+        meta = {**request.image_meta, "started": started}
+        return replace(request, id=request.id if request.named else started, image_meta=meta)
+
+    def write(self, prediction: Prediction) -> Mapping[str, bytes]:
+        return {"reply": opex(prediction, self.config, prediction.request.image_meta.get("started"))}
+
+    def address(self, job: Job) -> Address:
+        return find_address(job.body)
 
 
 def opex(prediction: Prediction, config: MmdetConfig, timestamp: str | None = None) -> bytes:
@@ -45,29 +76,6 @@ def opex(prediction: Prediction, config: MmdetConfig, timestamp: str | None = No
         model_boxes=not config.fit_bbox_to_polygon,
         facts=_rectangle if config.output_minrect else None,
     )
-
-
-def _encode_files(prediction: Prediction, *, config: MmdetFolderConfig, overlay: bool) -> Mapping[str, bytes]:
-    csv = config.prediction_format == "csv"
-    parts = {"result": encode_rois(prediction, config) if csv else opex(prediction, config)}
-    if config.prediction_mask:
-        parts["mask"] = encode_mask(prediction.mask)
-    if overlay:
-        parts["overlay"] = encode_overlay(prediction)
-    return parts
-
-
-def _decode_message(job: Job, config: InputConfig) -> Request:
-    """A request that remembers when the work on it started; without an id of its own, this is what it is called."""
-    started = str(datetime.now())
-    request = decode_image_message(job, config)
-    return replace(
-        request, id=request.id if request.named else started, image_meta={**request.image_meta, "started": started}
-    )
-
-
-def _encode_message(prediction: Prediction, *, config: MmdetConfig) -> Mapping[str, bytes]:
-    return {"reply": opex(prediction, config, prediction.request.image_meta.get("started"))}
 
 
 def _rectangle(region: Region) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from maskworks.errors import RequestError
 from maskworks.memory_errors import memory_errors
-from maskworks.predictor import Found
+from maskworks.predictor import Result
 from maskworks.types import Instance, Instances, Prompt, Request
 from maskworks.wire import base64text
 from maskworks_sam.automatic import Everything
@@ -41,13 +41,13 @@ class SamAdapter:
         """Loads the model that the flags name; raises what `load_model` does."""
         return cls(load_model(config), config)
 
-    def predict(self, requests: Sequence[Request]) -> list[Found]:
+    def predict(self, requests: Sequence[Request]) -> list[Result]:
         """One instance per prompt, or more with `all`. The images are encoded together, the objects of each decoded."""
         with memory_errors():
             embeddings = self._embedder.embed([request.image for request in requests])
             return [self._found(request, own) for request, own in zip(requests, embeddings, strict=True)]
 
-    def _found(self, request: Request, embedding: Embedding) -> Found:
+    def _found(self, request: Request, embedding: Embedding) -> Result:
         meta = {"cache": "hit" if embedding.hit else "miss"}
         try:
             if self._everything is not None:

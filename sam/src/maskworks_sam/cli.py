@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from maskworks.commands import poll, redis, serve
 from maskworks.commands import redis_clients as clients
-from maskworks.commands.model import Model
-from maskworks.format import MessageFormat
+from maskworks.commands.model import Model, image_messages
 from maskworks_sam import embed
 from maskworks_sam.options import SamConfig, add_options
 from maskworks_sam.prompt_flags import SENDER
@@ -25,12 +24,6 @@ def load(config: SamConfig) -> Predictor:
     return SamAdapter.load(config)
 
 
-def _messages_without_prompt(config: SamConfig) -> MessageFormat:
-    from maskworks.wire.request import decode_image_message
-
-    return replace(Model.message_format(config), decoder=decode_image_message)
-
-
 MODEL = Model(
     name="sam",
     title="Segment Anything",
@@ -40,7 +33,7 @@ MODEL = Model(
     load=load,
     prompts=("clicks", "box"),
 )
-AUTOMATIC = replace(MODEL, prompt_suffix=None, message_format=_messages_without_prompt)
+AUTOMATIC = replace(MODEL, prompt_suffix=None, message_format=image_messages)
 
 
 def _model() -> Model:

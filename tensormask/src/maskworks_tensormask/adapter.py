@@ -10,7 +10,7 @@ import numpy as np
 
 from maskworks.errors import CheckpointError, ConfigError, UnsafeCheckpoint
 from maskworks.memory_errors import memory_errors
-from maskworks.predictor import Found
+from maskworks.predictor import Result as Answer
 from maskworks.types import Instance, Instances, Request
 from maskworks_tensormask.class_names import class_names
 from maskworks_tensormask.options import TensorMaskConfig
@@ -75,7 +75,7 @@ class TensorMaskPredictor:
         ready = model.prepare(device, precision, compile=config.compile)
         return cls(ready, segmenter, names, config.threshold, 1 if device == "cpu" else 8)
 
-    def predict(self, requests: Sequence[Request]) -> list[Found]:
+    def predict(self, requests: Sequence[Request]) -> list[Answer]:
         """The objects of each image by falling score."""
         images = [request.image for request in requests]
         if not self._resize and self._model.config.image_format == "BGR":

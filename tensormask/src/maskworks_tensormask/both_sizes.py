@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from maskworks.predictor import Found
+from maskworks.predictor import Result
 from maskworks.types import Request
 from maskworks_tensormask.adapter import TensorMaskPredictor
 from maskworks_tensormask.model_endpoint import RawRequest
@@ -25,9 +25,9 @@ class BothSizes:
     def segmenter(self) -> Mapping[str, Any]:
         return self._resizing.segmenter
 
-    def predict(self, requests: Sequence[Request]) -> list[Found]:
+    def predict(self, requests: Sequence[Request]) -> list[Result]:
         """The objects of each image. That of a `RawRequest` goes in as it is, all others as the config says."""
-        found: dict[int, Found] = {}
+        found: dict[int, Result] = {}
         for raw, predictor in ((True, self._raw), (False, self._resizing)):
             chosen = [number for number, request in enumerate(requests) if isinstance(request, RawRequest) == raw]
             if chosen:

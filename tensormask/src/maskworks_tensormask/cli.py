@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from maskworks import format as formats
 from maskworks.commands import poll, redis
 from maskworks.commands import redis_clients as clients
-from maskworks.commands.model import Model
+from maskworks.commands.model import Model, image_messages
 from maskworks_tensormask.options import TensorMaskConfig, add_options
 
 if TYPE_CHECKING:
@@ -23,13 +21,6 @@ def load(config: TensorMaskConfig) -> Predictor:
     return TensorMaskPredictor.load(config)
 
 
-def message_format(config: TensorMaskConfig) -> formats.MessageFormat:
-    """JSON with an image, or an image file as it is; the answer is JSON like that of every model."""
-    from maskworks.wire.request import decode_image_message
-
-    return replace(formats.messages(config), decoder=decode_image_message)
-
-
 MODEL = Model(
     name="tensormask",
     title="TensorMask",
@@ -37,7 +28,7 @@ MODEL = Model(
     config=TensorMaskConfig,
     add_options=add_options,
     load=load,
-    message_format=message_format,
+    message_format=image_messages,
 )
 SENDER = clients.Sender(name="tensormask", add_prompt=lambda parser: None, read_prompt=lambda args: {})
 

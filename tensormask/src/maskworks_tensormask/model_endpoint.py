@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import IO, cast
+from typing import IO, Any, ClassVar, cast
 
 import numpy as np
 
 from maskworks.config import InputConfig
 from maskworks.geometry import overlap
-from maskworks.transports.http.endpoint import Endpoint
 from maskworks.transports.http.media import GZIP, JSON
-from maskworks.types import Job, Prediction, Request
+from maskworks.types import Address, Job, Prediction, Request
 from maskworks_tensormask.image_text import KEY, read_image
 
 PATH = "/model/"
@@ -25,24 +25,44 @@ class RawRequest(Request):
     """A request whose image goes into the network as it is, not resized."""
 
 
-def model_endpoint() -> Endpoint:
-    """Where and how the requests of old are served; the answer is the same whatever the headers say."""
-    return Endpoint(
-        path=PATH,
-        decoder=lambda content_type: decode_array,
-        answers={GZIP: encode_saved},
-        address=lambda job: (None, None),
-        most_bytes=lambda media_type, max_bytes: _TEXT_PER_BYTE * max_bytes,
-        negotiates=False,
-        operation=_OPERATION,
-    )
+class ModelEndpoint:
+    """The requests of old; the answer is the same whatever the headers say."""
+
+    path = PATH
+
+    @property
+    def operation(self) -> Mapping[str, Any]:
+        return _OPERATION
+
+    def most_bytes(self, media_type: str, max_bytes: int) -> int:
+        return _TEXT_PER_BYTE * max_bytes
+
+    def format(self, content_type: str, accept: str, accept_encoding: str, name: str | None) -> SavedTensors:
+        return SavedTensors(name)
 
 
-def decode_array(job: Job, config: InputConfig) -> Request:
-    """JSON with the image as nested lists; see `read_image` for the errors."""
-    image = read_image(job.body, config)
-    height, width = image.shape[:2]
-    return RawRequest(job.id, image, image_meta={"width": width, "height": height, "format": "JSON"})
+@dataclass(frozen=True)
+class SavedTensors:
+    """JSON with the image as nested lists in, a gzipped file of `torch.save` out.
+
+    Attributes:
+        name: the id that the requester gave in the URL.
+    """
+
+    name: str | None
+    headers: ClassVar[Mapping[str, str]] = {"Content-Type": GZIP}
+
+    def read(self, job: Job, limits: InputConfig) -> Request:
+        """See `read_image` for the errors."""
+        image = read_image(job.body, limits)
+        height, width = image.shape[:2]
+        return RawRequest(job.id, image, image_meta={"width": width, "height": height, "format": "JSON"})
+
+    def write(self, prediction: Prediction) -> Mapping[str, bytes]:
+        return {"reply": encode_saved(prediction)}
+
+    def address(self, job: Job) -> Address:
+        return Address(self.name)
 
 
 def encode_saved(prediction: Prediction) -> bytes:

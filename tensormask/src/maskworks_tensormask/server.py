@@ -52,6 +52,6 @@ def main() -> None:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from maskworks_tensormask.model_endpoint import model_endpoint
+    from maskworks_tensormask.model_endpoint import ModelEndpoint
 
-    return serve.run_server(replace(MODEL, load=load), NAME, args, [model_endpoint()])
+    return serve.run_server(replace(MODEL, load=load), NAME, args, [ModelEndpoint()])

@@ -8,11 +8,11 @@ import torch
 
 from maskworks.errors import CheckpointError, UnsafeCheckpoint
 from maskworks.pipeline import Pipeline
-from maskworks.types import Job
 from maskworks_mmdet import results
 from maskworks_mmdet.options import MmdetConfig
 from tests.models.mmdet.conftest import NEEDS_MMDET
 from tests.models.mmdet.test_predict import load, requests, saved
+from tests.support.jobs import Steps, a_job
 from tests.support.mmdet_shapes import NAMES, picture
 
 pytestmark = NEEDS_MMDET
@@ -49,10 +49,8 @@ def test_masks_without_boxes(mmdet, tmp_path):
     assert found
     assert all(i.box is None and i.meta["box"] is None and i.mask.any() for i in found)
     flags = MmdetConfig(checkpoint=checkpoint, config=config)
-    pipeline = Pipeline(
-        predictor=predictor, decoder=lambda job, _: request, encoder=lambda p: {"reply": results.opex(p, flags)}
-    )
-    (outcome,) = pipeline.run([Job("a")])
+    steps = Steps(reader=lambda job, _: request, writer=lambda p: {"reply": results.opex(p, flags)})
+    (outcome,) = Pipeline(predictor=predictor).run([a_job("a", format=steps)])
     for written in json.loads(outcome.parts["reply"])["objects"]:
         x, y = zip(*written["polygon"]["points"], strict=True)
         box = {"left": min(x), "top": min(y), "right": max(x), "bottom": max(y)}

@@ -7,21 +7,22 @@ from maskworks.config import LoopConfig
 from maskworks.loop import Loop
 from maskworks.pipeline import Pipeline
 from maskworks.transports.memory import MemoryTransport
-from maskworks.types import Job
-from maskworks.wire.request import decode_bare_image
+from maskworks.wire.request import read_image
 from tests.support.bright import Bright
+from tests.support.jobs import Steps, a_job
 from tests.support.samples import encoded
 
 
 def delivered(**settings):
     """Ids in the order in which they were delivered, if every second answer takes longer to be written."""
 
-    def encode(prediction):
+    def write(prediction):
         time.sleep(0.05 * (int(prediction.request.id) % 2 == 0))
         return {"reply": b""}
 
-    transport = MemoryTransport([Job(str(index), encoded()) for index in range(8)])
-    pipeline = Pipeline(predictor=Bright(), decoder=decode_bare_image, encoder=encode)
+    steps = Steps(reader=read_image, writer=write)
+    transport = MemoryTransport([a_job(str(index), encoded(), format=steps) for index in range(8)])
+    pipeline = Pipeline(predictor=Bright())
     Loop(transport, pipeline, LoopConfig(batch_size=4, batch_wait_ms=200), threading.Event(), **settings).run()
     return [int(job.id) for job, _ in transport.outcomes]
 

@@ -12,10 +12,11 @@ from opex import ObjectPredictions
 from maskworks.config import InputConfig
 from maskworks.geometry import compose, trace
 from maskworks.images.reader import decode_image
-from maskworks.types import Instance, Job, Prediction, Request
+from maskworks.types import Instance, Prediction, Request
 from maskworks_mmdet import results
 from maskworks_mmdet.options import MmdetConfig, MmdetFolderConfig
 from maskworks_mmdet.rois import encode_rois
+from tests.support.jobs import a_job
 
 FILES = {"checkpoint": Path("c.pth"), "config": Path("c.py")}
 OLD_COLUMNS = "file,x0,y0,x1,y1,x0n,y0n,x1n,y1n,label,label_str,score"
@@ -119,25 +120,25 @@ def test_csv_without_rectangles_leaves_their_columns_empty():
 
 def test_files_and_their_names():
     config = MmdetFolderConfig(**FILES)
-    form = results.folder_format(config, overlay=False)
+    form = results.DetectionFiles(config, overlay=False)
     assert dict(form.suffixes)["result"] == ".json"
     assert form.keep_extension
-    assert set(form.encoder(predicted(instance(two_parts())))) == {"result"}
-    csv_form = results.folder_format(MmdetFolderConfig(**FILES, prediction_format="csv", prediction_mask=True), True)
+    assert set(form.write(predicted(instance(two_parts())))) == {"result"}
+    csv_form = results.DetectionFiles(MmdetFolderConfig(**FILES, prediction_format="csv", prediction_mask=True), True)
     assert dict(csv_form.suffixes)["result"] == "-rois.csv"
-    assert set(csv_form.encoder(predicted(instance(two_parts())))) == {"result", "mask", "overlay"}
+    assert set(csv_form.write(predicted(instance(two_parts())))) == {"result", "mask", "overlay"}
     assert MmdetFolderConfig(**FILES, prediction_suffix="-x.opex").suffix == "-x.opex"
 
 
 def test_a_message_is_called_by_the_time_at_which_the_work_started():
     from tests.support.samples import encoded
 
-    form = results.message_format(MmdetConfig(**FILES))
+    form = results.DetectionMessages(MmdetConfig(**FILES))
     assert form.in_order
-    request = form.decoder(Job("request 1", encoded()), InputConfig())
+    request = form.read(a_job("request 1", encoded()), InputConfig())
     image, _ = decode_image(encoded(), InputConfig())
     assert (request.image == image).all()
-    reply = json.loads(form.encoder(Prediction(request, (), (), np.zeros((16, 24), np.uint8), {}))["reply"])
+    reply = json.loads(form.write(Prediction(request, (), (), np.zeros((16, 24), np.uint8), {}))["reply"])
     assert reply["id"] == reply["timestamp"]
     assert len(reply["id"]) == len("2026-11-21 10:15:30.123456")
 
@@ -145,8 +146,8 @@ def test_a_message_is_called_by_the_time_at_which_the_work_started():
 def test_a_json_message_keeps_its_id():
     from tests.support.redis_process import message
 
-    form = results.message_format(MmdetConfig(**FILES))
-    request = form.decoder(Job("request 1", message(id="cup-17", reply_to="mine")), InputConfig())
+    form = results.DetectionMessages(MmdetConfig(**FILES))
+    request = form.read(a_job("request 1", message(id="cup-17", reply_to="mine")), InputConfig())
     assert (request.id, request.reply_to) == ("cup-17", "mine")
-    reply = json.loads(form.encoder(Prediction(request, (), (), np.zeros((16, 24), np.uint8), {}))["reply"])
+    reply = json.loads(form.write(Prediction(request, (), (), np.zeros((16, 24), np.uint8), {}))["reply"])
     assert reply["id"] == "cup-17"

@@ -12,9 +12,7 @@ import torch
 
 from benchmarks.tensor_memory import PeakMemory
 from maskworks.pipeline import Pipeline
-from maskworks.types import Job
-from maskworks.wire.reply import encode_reply
-from maskworks.wire.request import decode_pair
+from tests.support.jobs import a_job
 from tests.support.sam_models import adapter, photo, real_objects, request_for, whole
 from tests.support.samples import encoded
 
@@ -25,11 +23,11 @@ def jobs(*names, prompt=None):
     from PIL import Image
 
     text = json.dumps(prompt or {"box": BOX}).encode()
-    return [Job(name, encoded(Image.fromarray(photo(name))), text) for name in names]
+    return [a_job(name, encoded(Image.fromarray(photo(name))), text) for name in names]
 
 
 def run(sam, jobs):
-    pipeline = Pipeline(predictor=sam, decoder=decode_pair, encoder=lambda found: {"reply": encode_reply(found)})
+    pipeline = Pipeline(predictor=sam)
     outcomes = pipeline.run(jobs)
     return [outcome.error or json.loads(outcome.parts["reply"]) for outcome in outcomes]
 

@@ -13,6 +13,7 @@ MaskworksError
 │   ├── NotAcceptable            not_acceptable      HTTP: no answer is of a kind that the requester takes
 │   ├── SlowUpload               slow_upload         HTTP: the request did not arrive in time
 │   ├── TimedOut                 timed_out           HTTP: the answer was not ready in time
+│   ├── HttpError                by its status       HTTP: no such path or method, or not HTTP at all
 │   └── Internal                 internal            a fault of ours or of the model
 ├── ConfigError                  exit 2              wrong flags, all problems at once
 ├── TransportError               exit 1              results cannot be delivered, requests cannot be read
@@ -25,6 +26,7 @@ MaskworksError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import ClassVar
 
 
@@ -42,8 +44,8 @@ class MaskworksError(Exception):
 class RequestError(MaskworksError):
     """One request cannot be answered with a result. `code` goes on the wire, `status` is its HTTP status."""
 
-    code: ClassVar[str] = "internal"
-    status: ClassVar[int] = 500
+    code = "internal"
+    status = 500
 
 
 class BadJson(RequestError):
@@ -145,6 +147,15 @@ class TimedOut(RequestError):
 
     code = "timed_out"
     status = 504
+
+
+class HttpError(RequestError):
+    """A request that HTTP itself has an answer for. Its code is the status's phrase, e.g. `not_found`."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
 
 
 class Internal(RequestError):

@@ -18,7 +18,7 @@ from maskworks.config import LoopConfig
 from maskworks.errors import RequestError, TransportError
 from maskworks.metrics import Metrics
 from maskworks.pipeline import Decoded, Pipeline
-from maskworks.predictor import Found
+from maskworks.predictor import Result
 from maskworks.transports import Transport
 from maskworks.types import Job, Outcome
 
@@ -151,7 +151,7 @@ class Loop:
                 return None
         return None
 
-    def _finish(self, item: Decoded, found: Found) -> Outcome:
+    def _finish(self, item: Decoded, found: Result) -> Outcome:
         outcome = self._pipeline.encode(item, found)
         try:
             self._transport.deliver(item.job, outcome)

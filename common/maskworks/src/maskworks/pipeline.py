@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from maskworks.config import InputConfig, ShapeConfig
 from maskworks.errors import Internal, OutOfMemory, RequestError
 from maskworks.geometry import compose, drop_specks, trace
-from maskworks.predictor import Found, Predictor
+from maskworks.predictor import Predictor, Result
 from maskworks.types import Instance, Instances, Job, Outcome, Prediction, Request
 
 log = logging.getLogger(__name__)
 
-Decoder = Callable[[Job, InputConfig], Request]
-Encoder = Callable[[Prediction], Mapping[str, bytes]]
-Address = Callable[[Job], tuple[str | None, str | None]]
-Result = TypeVar("Result")
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True, eq=False)
@@ -40,19 +37,13 @@ class Pipeline:
 
     Attributes:
         predictor: the model.
-        decoder: one of `maskworks.wire.request`.
-        encoder: makes the parts of an outcome from a prediction.
         input_config: limits on what is decoded.
         shape_config: how masks become rings.
-        address: finds the id and the `reply_to` for the error of a job that could not be decoded.
     """
 
     predictor: Predictor
-    decoder: Decoder
-    encoder: Encoder
     input_config: InputConfig = field(default_factory=InputConfig)
     shape_config: ShapeConfig = field(default_factory=ShapeConfig)
-    address: Address = field(default=lambda job: (job.id, None))
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
         """All steps for one batch, one after the other."""
@@ -65,14 +56,14 @@ class Pipeline:
         item = Decoded(job, error=job.error)
         if job.error is None:
             with _timed(item, "decode"):
-                outcome = _answered(lambda: self.decoder(job, self.input_config))
+                outcome = _answered(lambda: job.format.read(job, self.input_config))
             if isinstance(outcome, RequestError):
                 item.error = outcome
             else:
                 item.request = outcome
         return item
 
-    def predict(self, batch: Sequence[Decoded]) -> list[Found]:
+    def predict(self, batch: Sequence[Decoded]) -> list[Result]:
         """Second step: the model, on those of a batch that could be decoded."""
         good = [item for item in batch if item.request is not None]
         start = time.perf_counter()
@@ -82,12 +73,12 @@ class Pipeline:
             item.timing_ms["predict"] = elapsed
         return [item.error or Internal("not decoded") if item.request is None else next(found) for item in batch]
 
-    def encode(self, item: Decoded, found: Found) -> Outcome:
+    def encode(self, item: Decoded, found: Result) -> Outcome:
         """Last step: from arrays to bytes."""
         request = item.request
         if request is None or isinstance(found, RequestError):
             return self._failed(item, found if isinstance(found, RequestError) else Internal("not decoded"))
-        parts = _answered(lambda: self.encoder(self._prediction(item, request, found)))
+        parts = _answered(lambda: item.job.format.write(self._prediction(item, request, found)))
         if isinstance(parts, RequestError):
             return self._failed(item, parts)
         return Outcome(
@@ -98,7 +89,7 @@ class Pipeline:
             timing_ms=item.timing_ms,
         )
 
-    def _predict(self, requests: Sequence[Request]) -> list[Found]:
+    def _predict(self, requests: Sequence[Request]) -> list[Result]:
         if not requests:
             return []
         found = _answered(lambda: self._model_call(requests))
@@ -110,7 +101,7 @@ class Pipeline:
         half = len(requests) // 2
         return self._predict(requests[:half]) + self._predict(requests[half:])
 
-    def _model_call(self, requests: Sequence[Request]) -> list[Found]:
+    def _model_call(self, requests: Sequence[Request]) -> list[Result]:
         found = list(self.predictor.predict(requests))
         if len(found) != len(requests):
             raise RuntimeError(f"the model answered {len(found)} of {len(requests)} requests")
@@ -143,7 +134,7 @@ class Pipeline:
         }
 
     def _failed(self, item: Decoded, error: RequestError) -> Outcome:
-        name, reply_to = self.address(item.job)
+        name, reply_to = item.job.format.address(item.job)
         return Outcome(
             error=error,
             id=name,
@@ -158,7 +149,7 @@ def _facts(instance: Instance) -> dict[str, Any]:
     return {"label": instance.label, **score, **instance.meta}
 
 
-def _answered(step: Callable[[], Result]) -> Result | RequestError:
+def _answered(step: Callable[[], Value]) -> Value | RequestError:
     """The step's result, or the error that answers the request. The only place where everything is caught."""
     try:
         return step()

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from maskworks.errors import RequestError
 from maskworks.types import Instance, Request
 
-Found = list[Instance] | RequestError
+Result = list[Instance] | RequestError
 
 
 class Predictor(Protocol):
@@ -19,7 +19,7 @@ class Predictor(Protocol):
         """What `meta.segmenter` says about the model: at least its `type`."""
         ...
 
-    def predict(self, requests: Sequence[Request]) -> Sequence[Found]:
+    def predict(self, requests: Sequence[Request]) -> Sequence[Result]:
         """The instances of each request, or the error that this one request gets, in the order of the requests.
 
         An exception means that the batch failed as a whole. It is then tried again in halves, down to single

@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maskworks.config import InputConfig
 from maskworks.errors import RequestError
 
 Bytes = NDArray[np.uint8]
@@ -31,6 +32,7 @@ class Job:
         error: why the transport itself could not take the request; such a job is only answered.
         receipt: what the transport needs to deliver and acknowledge; nobody else looks at it.
         received: `time.monotonic()` of the arrival, in seconds.
+        format: how it is read and answered.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Job:
     error: RequestError | None = None
     receipt: Any = None
     received: float = field(default_factory=time.monotonic)
+    format: Format = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +71,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """A decoded request, ready for a model.
+    """A request that was read, ready for a model.
 
     Attributes:
         id: what results are called; the requester's own id if it gave one.
@@ -78,7 +81,6 @@ class Request:
         image_meta: width, height and what was done to the image, for `meta`.
         named: whether the requester gave the id, so that the reply has to carry it.
         reply_to: the channel or stream that this answer goes to, None for the usual one.
-        receipt: what the transport needs to write the answer; nobody else looks at it.
     """
 
     id: str
@@ -88,7 +90,6 @@ class Request:
     image_meta: Mapping[str, Any] = field(default_factory=dict)
     named: bool = False
     reply_to: str | None = None
-    receipt: Any = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -192,3 +193,35 @@ class Outcome:
     meta: Mapping[str, Any] = field(default_factory=dict)
     objects: int = 0
     timing_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+class Address(NamedTuple):
+    """Where the answer to a request goes.
+
+    Attributes:
+        id: the id to echo, None where the requester gave none.
+        reply_to: the channel or stream that the requester chose, None for the usual one.
+    """
+
+    id: str | None = None
+    reply_to: str | None = None
+
+
+class Format(Protocol):
+    """How a job is read and answered. The transport puts one on every job; see `maskworks.formats` for ours."""
+
+    def read(self, job: Job, limits: InputConfig) -> Request:
+        """The request in a job's bytes.
+
+        Raises:
+            RequestError: it cannot be read, or is beyond the limits.
+        """
+        ...
+
+    def write(self, prediction: Prediction) -> Mapping[str, bytes]:
+        """The parts of the answer, by name."""
+        ...
+
+    def address(self, job: Job) -> Address:
+        """Where an error goes, as far as it can be made out of a job that could not be read. Never raises."""
+        ...

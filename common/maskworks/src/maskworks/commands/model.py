@@ -7,10 +7,31 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from maskworks import config, options
-from maskworks import format as formats
 
 if TYPE_CHECKING:
+    from maskworks.formats import FileFormat, ImageMessages, MaskFiles, MessageFormat, PromptMessages
     from maskworks.predictor import Predictor
+
+
+def mask_files(settings: Any, overlay: bool) -> MaskFiles:
+    """Image and prompt to mask and OPEX, and with `overlay` a picture for people."""
+    from maskworks.formats import MaskFiles
+
+    return MaskFiles(overlay=overlay)
+
+
+def prompt_messages(settings: Any) -> PromptMessages:
+    """JSON with image and prompt to JSON with mask, contours and meta."""
+    from maskworks.formats import PromptMessages
+
+    return PromptMessages()
+
+
+def image_messages(settings: Any) -> ImageMessages:
+    """The same for models without prompts, which also take image files as they are."""
+    from maskworks.formats import ImageMessages
+
+    return ImageMessages()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +46,8 @@ class Model:
         add_options: adds its own flags to the group of the model.
         load: loads the model; only here the heavy imports happen.
         folder_command: what the folder command is called, by default `<name>_predict_poll`.
-        folder_format: from its settings and --overlay to what is read from folders and written there.
-        message_format: from its settings to what is read from Redis and answered.
+        file_format: from its settings and --overlay to the format of its files in folders.
+        message_format: from its settings to the format of its messages on Redis and HTTP.
         prompts: the prompts to offer on the page of the HTTP server: `points` (extreme points), `box`, `clicks`.
     """
 
@@ -37,6 +58,6 @@ class Model:
     add_options: Callable[[options.Options], None]
     load: Callable[[Any], Predictor]
     folder_command: str = ""
-    folder_format: Callable[[Any, bool], formats.FolderFormat] = formats.files
-    message_format: Callable[[Any], formats.MessageFormat] = formats.messages
+    file_format: Callable[[Any, bool], FileFormat] = mask_files
+    message_format: Callable[[Any], MessageFormat] = prompt_messages
     prompts: tuple[str, ...] = ("points", "box")

@@ -38,11 +38,9 @@ def _predict_poll(model: Model, name: str, args: argparse.Namespace) -> int:
     from maskworks.transports.folder.transport import FolderTransport
 
     with Shutdown() as stop:
-        form = model.folder_format(settings.model, folders.overlay)
-        pipeline = settings.pipeline(model, decoder=form.decoder, encoder=form.encoder)
-        transport = FolderTransport(
-            folders, settings.input, model.prompt_suffix, dict(form.suffixes), keep_extension=form.keep_extension
-        )
+        pipeline = settings.pipeline(model)
+        file_format = model.file_format(settings.model, folders.overlay)
+        transport = FolderTransport(folders, settings.input, model.prompt_suffix, file_format)
         progress = Progress(not folders.continuous and not settings.log.quiet, lambda: transport.backlog)
         loop = Loop(transport, pipeline, settings.loop, stop, patient=folders.continuous, on_outcome=progress.report)
         with closing(progress), watched(loop, settings, name, transport.check):

@@ -34,17 +34,17 @@ def _predict_redis(model: Model, args: argparse.Namespace) -> int:
     from maskworks.transports.redis.stream import StreamTransport
 
     with Shutdown() as stop:
-        form = model.message_format(settings.model)
-        pipeline = settings.pipeline(model, decoder=form.decoder, encoder=form.encoder, address=form.address)
+        pipeline = settings.pipeline(model)
+        message_format = model.message_format(settings.model)
         kind = StreamTransport if redis.redis_mode == "stream" else PubSubTransport
         with Heartbeat(f"{model.name}_predict_redis") as heartbeat:  # it lives while it waits for its server, too
-            transport = kind(redis, stop)
+            transport = kind(redis, message_format, stop)
             heartbeat.probe = transport.check
             report = Progress(False, lambda: 0).report
-            threads = 1 if form.in_order else CODEC_THREADS
+            threads = 1 if message_format.in_order else CODEC_THREADS
             loop = Loop(transport, pipeline, settings.loop, stop, on_outcome=report, codec_threads=threads)
             if isinstance(transport, PubSubTransport):
-                transport.count_refusals(loop.metrics.count)
+                transport.count_overloads(loop.metrics.count)
             with measured(loop, settings.metrics):
                 metrics = loop.run()
     if not settings.log.quiet:

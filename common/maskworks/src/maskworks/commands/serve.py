@@ -46,14 +46,14 @@ def run_server(model: Model, name: str, args: argparse.Namespace, endpoints: Seq
     from maskworks.loop import Loop
     from maskworks.progress import Progress
     from maskworks.shutdown import Shutdown
-    from maskworks.transports.http import transport as exchange
     from maskworks.transports.http.app import HttpApp
     from maskworks.transports.http.readiness import Readiness
     from maskworks.transports.http.server import HttpServer
+    from maskworks.transports.http.transport import HttpTransport
 
     with Shutdown() as stop:
         paths = [_predict(model, settings.model), *endpoints]
-        transport, registry = exchange.HttpTransport(), CollectorRegistry()
+        transport, registry = HttpTransport(), CollectorRegistry()
         app = HttpApp(
             transport,
             paths,
@@ -69,8 +69,7 @@ def run_server(model: Model, name: str, args: argparse.Namespace, endpoints: Seq
         with HttpServer(app.starlette(), transport, http, stop) as server, closing(transport):
             if not settings.log.quiet:
                 say(f"{model.title}: listening at {server.url}")
-            steps = {"decoder": exchange.decode, "encoder": exchange.encode, "address": exchange.address}
-            pipeline = settings.pipeline(model, **steps)
+            pipeline = settings.pipeline(model)
             report = Progress(False, lambda: 0).report
             loop = Loop(transport, pipeline, settings.loop, threading.Event(), on_outcome=report)
             registry.register(loop.metrics)
@@ -83,12 +82,6 @@ def run_server(model: Model, name: str, args: argparse.Namespace, endpoints: Seq
 
 def _predict(model: Model, settings: config.ModelConfig) -> Endpoint:
     """`POST /predict`: messages are read and answered as over Redis."""
-    from maskworks.transports.http.endpoint import Predict
+    from maskworks.transports.http.predict import PredictEndpoint
 
-    form = model.message_format(settings)
-    return Predict(
-        needs_prompt=model.prompt_suffix is not None,
-        decode_message=form.decoder,
-        encode_reply=lambda prediction: form.encoder(prediction)["reply"],
-        address=form.address,
-    ).endpoint()
+    return PredictEndpoint(model.message_format(settings), needs_prompt=model.prompt_suffix is not None)

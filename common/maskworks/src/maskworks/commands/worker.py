@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from maskworks import config
 from maskworks.commands.model import Model
@@ -29,8 +29,8 @@ class Settings:
     metrics: config.MetricsConfig
     log: config.LogConfig
 
-    def pipeline(self, model: Model, **steps: Any) -> Pipeline:
-        """The pipeline around the loaded model, with the steps that depend on the transport.
+    def pipeline(self, model: Model) -> Pipeline:
+        """The pipeline around the loaded model.
 
         From here on this process keeps the memory that it frees, as images and networks need the same again and again.
 
@@ -49,7 +49,7 @@ class Settings:
                 f"--device {self.model.device}: its memory does not hold the model; "
                 "stop what else uses it, or choose another device"
             ) from None
-        return Pipeline(predictor=predictor, input_config=self.input, shape_config=self.shape, **steps)
+        return Pipeline(predictor=predictor, input_config=self.input, shape_config=self.shape)
 
 
 def read_settings(model: Model, args: argparse.Namespace, *others: config.Config) -> Settings:

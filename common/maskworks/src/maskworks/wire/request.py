@@ -8,7 +8,7 @@ from typing import Any
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage, BadJson
 from maskworks.images.reader import decode_image
-from maskworks.types import Job, Request
+from maskworks.types import Address, Job, Request
 from maskworks.wire import base64text, jsontext
 from maskworks.wire.prompt import parse_prompt
 
@@ -16,7 +16,7 @@ from maskworks.wire.prompt import parse_prompt
 _OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?[\s\0\xfe\xff]*\{")
 
 
-def decode_pair(job: Job, config: InputConfig) -> Request:
+def read_pair(job: Job, config: InputConfig) -> Request:
     """An image file and its prompt file; without a prompt file, an image for a model that needs none."""
     prompt = None if job.prompt is None else _read_object(job.prompt, "prompt")
     prompts = () if prompt is None else parse_prompt(prompt)
@@ -24,7 +24,7 @@ def decode_pair(job: Job, config: InputConfig) -> Request:
     return Request(job.id, image, prompts, prompt, image_meta)
 
 
-def decode_message(job: Job, config: InputConfig) -> Request:
+def read_message(job: Job, config: InputConfig) -> Request:
     """A JSON message: `image` in base64, and the prompt beside it (DEXTR) or under `prompt` (SAM)."""
     message = _message(job)
     prompt = message.get("prompt")
@@ -40,16 +40,16 @@ def decode_message(job: Job, config: InputConfig) -> Request:
     )
 
 
-def decode_bare_image(job: Job, config: InputConfig) -> Request:
+def read_image(job: Job, config: InputConfig) -> Request:
     """The raw bytes of an image file, for models that need no prompt."""
     image, image_meta = decode_image(job.body, config)
     return Request(job.id, image, image_meta=image_meta)
 
 
-def decode_image_message(job: Job, config: InputConfig) -> Request:
+def read_image_message(job: Job, config: InputConfig) -> Request:
     """For models that need no prompt: the raw bytes of an image file, or JSON with `image`, `id` and `reply_to`."""
     if not _OBJECT.match(job.body):
-        return decode_bare_image(job, config)
+        return read_image(job, config)
     message = _message(job)
     image, image_meta = decode_image(_image_bytes(message), config)
     name = message.get("id")
@@ -62,14 +62,14 @@ def decode_image_message(job: Job, config: InputConfig) -> Request:
     )
 
 
-def address(job: Job) -> tuple[str | None, str | None]:
+def find_address(body: bytes | bytearray) -> Address:
     """The id and `reply_to` in a JSON message, as far as they can be made out, for the answer that it is wrong."""
     try:
-        message = _read_object(job.body, "message")
+        message = _read_object(body, "message")
     except BadJson:
-        return None, None
+        return Address()
     name, reply_to = message.get("id"), message.get("reply_to")
-    return name if isinstance(name, str) else None, reply_to if isinstance(reply_to, str) else None
+    return Address(name if isinstance(name, str) else None, reply_to if isinstance(reply_to, str) else None)
 
 
 def _read_object(text: bytes | bytearray, what: str) -> dict[str, Any]:

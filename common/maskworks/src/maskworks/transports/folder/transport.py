@@ -21,6 +21,7 @@ from pathlib import Path
 from maskworks.atomic_write import move_file, write_file
 from maskworks.config import FolderConfig, InputConfig
 from maskworks.errors import BadImage, RequestError, TransportError
+from maskworks.formats import FileFormat
 from maskworks.images.reader import check_size
 from maskworks.transports.folder.claims import FOLDER as CLAIMS_FOLDER
 from maskworks.transports.folder.claims import Claim, Claims
@@ -43,9 +44,7 @@ class FolderTransport:
         config: the folders, and how long to wait.
         input_config: files beyond its limit of bytes are not read.
         prompt_suffix: the extension of prompt files, e.g. `.points`; None for models that need no prompt.
-        suffixes: for each part of an outcome what is added to the stem for its file name. `mask` and so on are written
-            in this order, the last one tells readers that the rest is there.
-        keep_extension: whether a job's id is the whole file name instead of its stem.
+        file_format: how jobs are read and answered. The last of its files tells readers that the rest is there.
     """
 
     def __init__(
@@ -53,14 +52,12 @@ class FolderTransport:
         config: FolderConfig,
         input_config: InputConfig,
         prompt_suffix: str | None,
-        suffixes: dict[str, str],
-        *,
-        keep_extension: bool = False,
+        file_format: FileFormat,
     ) -> None:
         self._config, self._input_config = config, input_config
-        self._prompt_suffix, self._keep_extension = prompt_suffix, keep_extension
+        self._prompt_suffix, self._format = prompt_suffix, file_format
         self._arrivals = Scanner(config.prediction_in, prompt_suffix, config.incomplete_wait, input_config)
-        self._results = ResultFiles(config.prediction_out, suffixes)
+        self._results = ResultFiles(config.prediction_out, file_format.suffixes)
         self._claims = Claims(config.prediction_in, prompt_suffix)
         self._ready: deque[Pair] = deque()
         self._own: deque[Claim] = deque()  # claimed, but not being worked on
@@ -192,13 +189,13 @@ class FolderTransport:
 
     def _job(self, claim: Claim) -> Job:
         assert claim.image is not None
-        name = claim.image.name if self._keep_extension else claim.stem
+        name = claim.image.name if self._format.keep_extension else claim.stem
         self._open.add(claim.stem)
         try:
             prompt = None if claim.prompt is None else self._read(claim.prompt)
-            return Job(name, self._read(claim.image), prompt, receipt=claim)
+            return Job(name, self._read(claim.image), prompt, format=self._format, receipt=claim)
         except RequestError as error:
-            return Job(name, error=error, receipt=claim)
+            return Job(name, error=error, format=self._format, receipt=claim)
 
     def _read(self, path: Path) -> bytes:
         try:
@@ -212,7 +209,7 @@ class FolderTransport:
         claim = self._claims.take(Pair(rival, rival, None))
         if claim is not None:
             error = BadImage(f"{rival}: has the name of {pair.image}, only the extension differs; rename one of them")
-            self._refused.append(Job(rival, error=error, receipt=claim))
+            self._refused.append(Job(rival, error=error, format=self._format, receipt=claim))
 
     def _succeed(self, claim: Claim, job: Job, outcome: Outcome) -> None:
         assert claim.image is not None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import http
 import itertools
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
@@ -19,7 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from maskworks.config import HttpConfig, InputConfig
-from maskworks.errors import Internal, RequestError, TimedOut
+from maskworks.errors import HttpError, Internal, RequestError, TimedOut
 from maskworks.transports.http.admission import Admission
 from maskworks.transports.http.body import gone, read_body
 from maskworks.transports.http.endpoint import Endpoint
@@ -29,14 +30,17 @@ from maskworks.transports.http.openapi import describe
 from maskworks.transports.http.page import page, page_headers
 from maskworks.transports.http.readiness import Readiness
 from maskworks.transports.http.token import check_token
-from maskworks.transports.http.transport import Exchange, HttpTransport
+from maskworks.transports.http.transport import HttpTransport
 from maskworks.types import Job, Outcome
-from maskworks.wire import jsontext
 from maskworks.wire.reply import encode_error
 
 log = logging.getLogger(__name__)
 
 _CLIENT_GONE = 499  # as in nginx's logs; nobody receives it
+_HEADERS: Mapping[int, Mapping[str, str]] = {  # that go with an error, by its status
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+}
 
 
 class HttpApp:
@@ -70,7 +74,7 @@ class HttpApp:
         operations = {endpoint.path: endpoint.operation for endpoint in endpoints}
         self._description = describe(title, operations, with_token=config.token is not None)
         self._page_text = page(title, prompts, with_token=config.token is not None, exif=input_config.exif)
-        self._budget = Admission(config.max_waiting, config.queue_bytes)
+        self._admission = Admission(config.max_waiting, config.queue_bytes)
         self._names = itertools.count(1)
         self._registry = registry
         self._answers = Counter("maskworks_http_answers", "Answers by status", ["status"], registry=registry)
@@ -101,23 +105,24 @@ class HttpApp:
         check_token(request, self._config.token)
         content_type = headers.get("content-type", "")
         accept, encodings = (", ".join(headers.getlist(name)) for name in ("accept", "accept-encoding"))
-        form = endpoint.form(content_type, accept, encodings)
-        self._budget.check()
-        most = endpoint.most_bytes(media_type_of(content_type), self._input_config.max_bytes)
         name, prompt = request.query_params.get("id"), request.query_params.get("prompt")
-        with self._budget.body() as share:
+        http_format = endpoint.format(content_type, accept, encodings, name)
+        self._admission.check()
+        most = endpoint.most_bytes(media_type_of(content_type), self._input_config.max_bytes)
+        with self._admission.body() as share:
             body = await read_body(request, most, self._config.request_timeout, share)
             job = Job(
                 str(next(self._names)) if name is None else name,
                 body,
                 None if prompt is None else prompt.encode(),
-                receipt=Exchange(form, name is not None),
+                format=http_format,
+                receipt=Future(),
             )
-            with self._budget.request():
+            with self._admission.request():
                 outcome = await self._outcome(job, request, start + self._config.request_timeout)
         if outcome is None:
             raise ClientDisconnect
-        return self._answer(outcome, form.headers)
+        return self._answer(outcome, http_format.headers)
 
     async def _outcome(self, job: Job, request: Request, deadline: float) -> Outcome | None:
         """What became of a job; None if its client has gone before that. Nobody works on what nobody waits for."""
@@ -141,16 +146,18 @@ class HttpApp:
         if outcome.error is not None:
             return self._error(outcome.error, outcome.id, outcome.meta)
         self._answers.labels(200).inc()
-        return Response(outcome.parts["answer"], headers=headers)
+        return Response(outcome.parts["reply"], headers=headers)
 
-    def _error(self, error: RequestError, name: str | None, meta: Mapping[str, Any] | None = None) -> Response:
-        headers = {"Content-Type": JSON}
-        if error.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
-            headers["Retry-After"] = "1"
-        if error.status == http.HTTPStatus.UNAUTHORIZED:
-            headers["WWW-Authenticate"] = "Bearer"
+    def _error(
+        self,
+        error: RequestError,
+        name: str | None,
+        meta: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
         self._answers.labels(error.status).inc()
-        return Response(encode_error(error, name, meta), error.status, headers)
+        more = {**_HEADERS.get(error.status, {}), **(headers or {})}
+        return Response(encode_error(error, name, meta), error.status, {"Content-Type": JSON, **more})
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
@@ -167,12 +174,9 @@ class HttpApp:
     async def _not_here(self, request: Request, error: Exception) -> Response:
         """A path or a method that does not exist."""
         assert isinstance(error, HTTPException)
-        self._answers.labels(error.status_code).inc()
-        code = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
         paths = ", ".join(endpoint.path for endpoint in self._endpoints)
         text = f"{request.method} {request.url.path}: {error.detail}; images are sent by POST to {paths}"
-        value = {"error": {"code": code, "message": text}, "id": None, "meta": {}}
-        return Response(jsontext.write(value), error.status_code, {"Content-Type": JSON, **(error.headers or {})})
+        return self._error(HttpError(error.status_code, text), None, headers=error.headers)
 
     async def _page(self, request: Request) -> Response:
         return HTMLResponse(self._page_text, headers=page_headers())

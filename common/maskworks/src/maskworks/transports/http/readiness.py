@@ -9,7 +9,7 @@ from io import BytesIO
 from PIL import Image, ImageDraw
 
 from maskworks.transports.http.endpoint import Endpoint
-from maskworks.transports.http.transport import Exchange, HttpTransport
+from maskworks.transports.http.transport import HttpTransport
 from maskworks.types import Job, Outcome
 
 _PROMPT = b'{"box": {"x0": 16, "y0": 16, "x1": 47, "y1": 47}}'
@@ -27,7 +27,8 @@ class Readiness:
     def __init__(self, transport: HttpTransport, endpoint: Endpoint, stop: threading.Event) -> None:
         self._stop = stop
         self._problem = "starting: the first prediction is under way"
-        job = Job("trial", _picture(), _PROMPT, receipt=Exchange(endpoint.form("image/png", "", ""), named=True))
+        trial = endpoint.format("image/png", "", "", "trial")
+        job = Job("trial", _picture(), _PROMPT, format=trial, receipt=Future())
         transport.submit(job).add_done_callback(self._concluded)
 
     @property

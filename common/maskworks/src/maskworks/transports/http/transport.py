@@ -6,29 +6,11 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field, replace
 
-from maskworks.config import InputConfig
 from maskworks.errors import Overloaded
-from maskworks.transports.http.endpoint import Form
-from maskworks.types import Job, Outcome, Prediction, Request
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Exchange:
-    """The receipt of a job: how it is read and answered, who waits for it.
-
-    Attributes:
-        form: how the request is read and its answer written.
-        named: whether the requester gave the id.
-        outcome: becomes the outcome; cancelled once nobody waits any more.
-    """
-
-    form: Form
-    named: bool = False
-    outcome: Future[Outcome] = field(default_factory=Future)
+from maskworks.types import Job, Outcome
 
 
 class HttpTransport:
@@ -60,12 +42,12 @@ class HttpTransport:
         pass
 
     def submit(self, job: Job) -> Future[Outcome]:
-        """Puts a job, whose receipt is an `Exchange`, into the queue. Cancelling its future takes it out again.
+        """Puts a job, whose receipt is the future of its outcome, into the queue; cancelling that takes it out again.
 
         Raises:
             Overloaded: the server is about to end.
         """
-        outcome: Future[Outcome] = job.receipt.outcome
+        outcome: Future[Outcome] = job.receipt
         with self._changed:
             if self._finished:
                 raise Overloaded("the server is stopping; send this request again in a moment")
@@ -88,10 +70,10 @@ class HttpTransport:
             while not self._waiting and not self._finished and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
             jobs = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
-        return [job for job in jobs if job.receipt.outcome.set_running_or_notify_cancel()]
+        return [job for job in jobs if job.receipt.set_running_or_notify_cancel()]
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
-        job.receipt.outcome.set_result(outcome)
+        job.receipt.set_result(outcome)
 
     def give_back(self, job: Job) -> bool:
         return False  # whoever waits for the answer has no one else to ask
@@ -107,22 +89,3 @@ class HttpTransport:
             job = self._open.pop(outcome)
             if job in self._waiting:
                 self._waiting.remove(job)
-
-
-def decode(job: Job, config: InputConfig) -> Request:
-    """The decoder of the pipeline: each job by its own form."""
-    exchange: Exchange = job.receipt
-    request = exchange.form.decode(job, config)
-    return replace(request, named=request.named or exchange.named, receipt=exchange.form)
-
-
-def encode(prediction: Prediction) -> Mapping[str, bytes]:
-    """The encoder of the pipeline: the one part `answer` in the form of the request."""
-    form: Form = prediction.request.receipt
-    return {"answer": form.encode(prediction)}
-
-
-def address(job: Job) -> tuple[str | None, str | None]:
-    """The id to echo in an error."""
-    exchange: Exchange = job.receipt
-    return (job.id, None) if exchange.named else exchange.form.address(job)

@@ -19,10 +19,10 @@ from maskworks.config import RedisConfig
 from maskworks.errors import TransportError
 from maskworks.transports.redis.byte_queue import ByteQueue
 from maskworks.transports.redis.listener import Listener
-from maskworks.transports.redis.overload import Refusals
+from maskworks.transports.redis.overload import OverloadReplies
 from maskworks.transports.redis.rush import Rush
-from maskworks.transports.redis.server import REFUSED, RedisServer, answer, passes
-from maskworks.types import Job, Outcome
+from maskworks.transports.redis.server import REFUSED, RedisServer, answer, is_transient
+from maskworks.types import Format, Job, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -38,28 +38,29 @@ class PubSubTransport:
 
     Args:
         config: server, channels, how much may wait.
+        message_format: how jobs are read and answered.
         stop: set when the command is to end.
 
     Raises:
         TransportError: the server refuses.
     """
 
-    def __init__(self, config: RedisConfig, stop: threading.Event) -> None:
-        self._config, self._stop = config, stop
+    def __init__(self, config: RedisConfig, message_format: Format, stop: threading.Event) -> None:
+        self._config, self._format, self._stop = config, message_format, stop
         self._server = RedisServer(config, stop, config.redis_give_up)
         self._queue = ByteQueue(config.redis_queue_bytes)
-        self._refusals = Refusals(self.deliver)
+        self._overload = OverloadReplies(self.deliver)
         self._rush = Rush()
         self._names = itertools.count(1)
         self._failure: TransportError | None = None
         self._closed = threading.Event()
         self._reader = threading.Thread(target=self._read, name="redis reader", daemon=True)
-        self._server.insist(self._server.client.ping)
+        self._server.retry(self._server.client.ping)
         self._reader.start()
 
-    def count_refusals(self, count: Callable[[Outcome], None]) -> None:
+    def count_overloads(self, count: Callable[[Outcome], None]) -> None:
         """Has `count` called, from another thread, for every request that is answered `overloaded`."""
-        self._refusals.on_refused = count
+        self._overload.on_reply = count
 
     @property
     def exhausted(self) -> bool:
@@ -77,8 +78,8 @@ class PubSubTransport:
         self._server.check()
 
     def receive(self, limit: int, timeout: float) -> Sequence[Job]:
-        if self._refusals.failure is not None:
-            raise self._refusals.failure  # while there is too much to do, the queue is never empty
+        if self._overload.failure is not None:
+            raise self._overload.failure  # while there is too much to do, the queue is never empty
         jobs = self._take_calmly(limit, timeout)
         if not jobs and self._failure is not None:
             raise self._failure
@@ -92,12 +93,12 @@ class PubSubTransport:
         return False  # a channel takes nothing back: what was received is answered
 
     def close(self) -> None:
-        """Ends the subscription. What is still waiting is refused, so that its requesters need not wait, too."""
+        """Ends the subscription. What still waits is rejected, so that its requesters need not wait, too."""
         self._closed.set()
         self._reader.join()
         for job in self._queue.take(len(self._queue), 0):
-            self._refusals.add(job, "the worker is stopping; send this again")
-        self._refusals.close()
+            self._overload.add(job, "the worker is stopping; send this again")
+        self._overload.close()
         self._server.close()
 
     def _take_calmly(self, limit: int, timeout: float) -> list[Job]:
@@ -132,7 +133,7 @@ class PubSubTransport:
             except REFUSED as error:
                 raise self._server.refusal(error) from None
             except RedisError as error:
-                if not passes(error):
+                if not is_transient(error):
                     raise
                 if listener is not None:
                     log.warning("%s: %s", self._config.server_name, _CUT_OFF)
@@ -157,7 +158,7 @@ class PubSubTransport:
             self._take(body)
 
     def _take(self, body: bytearray) -> None:
-        job = Job(str(next(self._names)), body)
+        job = Job(str(next(self._names)), body, format=self._format)
         if not self._queue.put(job):
             waiting = len(self._queue)
-            self._refusals.add(job, f"{waiting} requests are waiting; send slower or use --redis_mode stream")
+            self._overload.add(job, f"{waiting} requests are waiting; send slower or use --redis_mode stream")

@@ -22,14 +22,14 @@ from maskworks.wire.reply import encode_error
 
 log = logging.getLogger(__name__)
 
-# What passes by waiting: the server is away, starting, out of memory, or about to become a master.
+# Transient: the server is away, starting, out of memory, or about to become a master.
 TRANSIENT = (
     exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError, exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError, exceptions.TryAgainError, exceptions.MasterDownError, exceptions.ClusterDownError,
 )  # fmt: skip
-# What does not pass, although the first of them counts as an error of the connection.
+# Not transient, although the first of them counts as an error of the connection.
 REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
-# What passes, too, but has no class of its own: too few replicas, a disk that is full, a script that runs.
+# Transient, too, but without a class of its own: too few replicas, a full disk, a script that runs.
 _TRANSIENT_CODES = frozenset({"NOREPLICAS", "MISCONF", "BUSY"})
 
 _CONNECT_SECONDS = 5.0
@@ -92,7 +92,7 @@ class RedisServer:
             kind = GaveUp if isinstance(error, TRANSIENT) else TransportError
             raise kind(f"{self._config.server_name}: {error}") from None
 
-    def insist(self, command: Callable[[], Result]) -> Result:
+    def retry(self, command: Callable[[], Result]) -> Result:
         """The command's result, tried again while the server is away.
 
         Raises:
@@ -109,7 +109,7 @@ class RedisServer:
             except REFUSED as error:
                 raise self.refusal(error) from None
             except (*TRANSIENT, exceptions.ResponseError) as error:
-                if not passes(error):
+                if not is_transient(error):
                     kind = Unwritable if error_code(error) == "WRONGTYPE" else TransportError
                     raise kind(f"{self._config.server_name}: {error}") from None
                 if self._stop.is_set():
@@ -143,7 +143,7 @@ class RedisServer:
         self.sender.close()
 
 
-def passes(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether what the server, or the connection to it, says may be over in a while."""
     return isinstance(error, TRANSIENT) or error_code(error) in _TRANSIENT_CODES
 
@@ -165,11 +165,11 @@ def answer(server: RedisServer, outcome: Outcome, config: RedisConfig, send: Cal
         send: gets the name of a channel or stream, and the text.
 
     Raises:
-        GaveUp, TransportError: as `RedisServer.insist` does.
+        GaveUp, TransportError: as `RedisServer.retry` does.
     """
     target, text = _addressed(outcome, config)
     try:
-        return server.insist(lambda: send(target, text))
+        return server.retry(lambda: send(target, text))
     except (Unwritable, UnicodeEncodeError) as error:
         if outcome.reply_to is None:
             raise
@@ -177,7 +177,7 @@ def answer(server: RedisServer, outcome: Outcome, config: RedisConfig, send: Cal
         log.warning("%s: no answer to %a: %s", outcome.id, outcome.reply_to, reason)
     refused = BadPrompt("reply_to", f"{outcome.reply_to!a}, where this worker cannot write", "one that it may write to")
     text = encode_error(refused, outcome.id, outcome.meta)
-    return server.insist(lambda: send(config.errors_to, text))
+    return server.retry(lambda: send(config.errors_to, text))
 
 
 def _addressed(outcome: Outcome, config: RedisConfig) -> tuple[str, bytes]:

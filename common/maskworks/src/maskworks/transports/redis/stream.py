@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,7 +27,7 @@ from maskworks.config import RedisConfig
 from maskworks.errors import BadJson, Internal, TransportError
 from maskworks.transports.redis.server import TRANSIENT, RedisServer, answer, error_code
 from maskworks.transports.redis.transactions import Command, write
-from maskworks.types import Job, Outcome
+from maskworks.types import Format, Job, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +42,15 @@ class StreamTransport:
 
     Args:
         config: server, streams, group and limits.
+        message_format: how jobs are read and answered.
         stop: set when the command is to end.
 
     Raises:
         TransportError: the server refuses, or --redis_in is no stream.
     """
 
-    def __init__(self, config: RedisConfig, stop: threading.Event) -> None:
-        self._config = config
+    def __init__(self, config: RedisConfig, message_format: Format, stop: threading.Event) -> None:
+        self._config, self._format = config, message_format
         self._server = RedisServer(config, stop, config.redis_give_up)
         self._redis = self._server.client
         self._consumer = config.redis_consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -60,9 +62,9 @@ class StreamTransport:
         self._pulses_are_back = 0.0
         self._cursor: bytes | str = "0-0"
         self._closed = threading.Event()
-        self._server.insist(self._create_group)
+        self._server.retry(self._create_group)
         for name in (config.redis_out, config.errors_to):
-            self._server.insist(partial(self._check_stream, name))
+            self._server.retry(partial(self._check_stream, name))
         self._wait_for_pulses()
         self._pulse = threading.Thread(target=self._stay_alive, name="redis pulse", daemon=True)
         self._pulse.start()
@@ -96,7 +98,7 @@ class StreamTransport:
         self._server.check()
 
     def receive(self, limit: int, timeout: float) -> Sequence[Job]:
-        return self._server.insist(lambda: self._with_group(limit, timeout))
+        return self._server.retry(lambda: self._with_group(limit, timeout))
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
         answer(self._server, outcome, self._config, lambda stream, text: self._answer(job, stream, text))
@@ -179,7 +181,7 @@ class StreamTransport:
         answer = self._redis.xreadgroup(self._group, self._consumer, {self._in: ">"}, count=limit, block=block)
         entries: list[Entry] = [entry for _, found in answer or () for entry in found]
         self._open.update((name, 1) for name, _ in entries)
-        return [_job(entry) for entry in entries]
+        return [self._job(entry) for entry in entries]
 
     def _forget(self, entry: bytes) -> None:
         self._open.pop(entry, None)
@@ -237,7 +239,7 @@ class StreamTransport:
 
     def _taken_over(self, entry: Entry, deliveries: int) -> Job:
         log.warning("entry %s: taken over, delivery %d", entry[0].decode(), deliveries)
-        return _job(entry) if deliveries <= self._config.redis_max_deliveries else self._buried(entry, deliveries)
+        return self._job(entry) if deliveries <= self._config.redis_max_deliveries else self._buried(entry, deliveries)
 
     def _buried(self, entry: Entry, deliveries: int) -> Job:
         """Keeps an entry that ended several workers away from the others; its requester gets an error."""
@@ -245,8 +247,7 @@ class StreamTransport:
         write(self._server.sender, [f"{self._in}_dead"], self._added(f"{self._in}_dead", payload))
         log.error("entry %s: ended %d workers, moved to %s_dead", entry[0].decode(), deliveries - 1, self._in)
         error = Internal(f"given up after {deliveries - 1} tries (--redis_max_deliveries): the workers ended with it")
-        job = _job(entry)
-        return Job(job.id, job.body, error=error, receipt=job.receipt)
+        return replace(self._job(entry), error=error)
 
     def _answer(self, job: Job, stream: str, text: bytes) -> None:
         write(
@@ -261,10 +262,9 @@ class StreamTransport:
         """The command that adds an entry to a stream, which is cut to about --redis_maxlen."""
         return ["XADD", stream, "MAXLEN", "~", self._config.redis_maxlen, "*", PAYLOAD, text]
 
-
-def _job(entry: Entry) -> Job:
-    name, fields = entry
-    if fields is None or PAYLOAD not in fields:
-        error = BadJson('entry: has no field "data"; expected the request in it')
-        return Job(name.decode(), error=error, receipt=name)
-    return Job(name.decode(), fields[PAYLOAD], receipt=name)
+    def _job(self, entry: Entry) -> Job:
+        name, fields = entry
+        if fields is None or PAYLOAD not in fields:
+            error = BadJson('entry: has no field "data"; expected the request in it')
+            return Job(name.decode(), error=error, format=self._format, receipt=name)
+        return Job(name.decode(), fields[PAYLOAD], format=self._format, receipt=name)
