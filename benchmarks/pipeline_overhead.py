@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from benchmarks.harness import Row, alternate, alternate_timed, iou
+from benchmarks.harness import Row, alternate, alternate_timed
 from maskworks.config import FolderConfig, InputConfig, LoopConfig
 from maskworks.loop import Loop
 from maskworks.pipeline import Encoder, Pipeline
@@ -37,6 +37,7 @@ from maskworks.wire.mask_png import encode_mask, palette
 from maskworks.wire.opex import encode_opex
 from maskworks.wire.reply import encode_reply
 from maskworks.wire.request import decode_pair
+from tests.support.iou import iou
 
 PROMPT = b'{"points": [[50, 10], [10, 60], [90, 60], [50, 95]]}'
 # Bytes of a JPEG file, the image's width, and how many of them are run.

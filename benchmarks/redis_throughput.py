@@ -24,13 +24,14 @@ from dataclasses import dataclass
 import numpy as np
 import redis
 
-from benchmarks.harness import Row, iou
+from benchmarks.harness import Row
 from benchmarks.pipeline_overhead import PROMPT, SIZES, FixedMask, decoded, jpeg
 from maskworks.config import InputConfig
 from maskworks.pipeline import Pipeline
 from maskworks.types import Job
 from maskworks.wire.reply import encode_reply
 from maskworks.wire.request import decode_message
+from tests.support.iou import iou
 
 OUTSTANDING = 8
 ROUNDS = 3

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from soak.drivers import DRIVERS
-from soak.load import Request, giant
+from tests.support.drivers import DRIVERS
+from tests.support.requests import Request, giant
 from tests.support.subjects import CASES
 
 TRANSPORTS = [

@@ -14,7 +14,7 @@ from torch import nn
 from maskworks.errors import CheckpointError, UnsafeCheckpoint
 from maskworks_mmdet.checkpoints import allowed_globals, apply_weights, read_checkpoint
 from maskworks_torch.checkpoints import load_content
-from tests.models.mmdet.conftest import NEEDS_MMDET
+from tests.support.mmdet_school import NEEDS_MMDET
 
 
 def net():

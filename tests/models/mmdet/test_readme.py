@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from opex import ObjectPredictions
 
-from benchmarks.harness import iou
 from maskworks_mmdet import config_command
-from tests.models.mmdet.conftest import BIN, HELD_OUT, NEEDS_MMDET, README, printed
+from tests.support.iou import iou
+from tests.support.mmdet_school import BIN, HELD_OUT, NEEDS_MMDET, README, printed
 from tests.support.mmdet_shapes import NAMES, SIZE, picture
 from tests.support.redis_process import RedisProcess
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from maskworks_mmdet import train_command
-from tests.models.mmdet.conftest import NEEDS_MMDET
+from tests.support.mmdet_school import NEEDS_MMDET
 
 pytestmark = [NEEDS_MMDET, pytest.mark.slow]
 

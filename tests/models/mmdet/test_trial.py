@@ -3,8 +3,8 @@
 import pytest
 
 from maskworks.errors import DeviceError
-from tests.models.mmdet.conftest import NEEDS_MMDET
-from tests.models.mmdet.test_predict import load, saved
+from tests.support.mmdet_predictor import load, saved
+from tests.support.mmdet_school import NEEDS_MMDET
 
 pytestmark = NEEDS_MMDET
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.tensor_memory import PeakMemory
 from maskworks.pipeline import Pipeline
 from maskworks.types import Job
 from maskworks.wire.reply import encode_reply
 from maskworks.wire.request import decode_pair
 from tests.support.sam_models import adapter, photo, real_objects, request_for, whole
 from tests.support.samples import encoded
+from tests.support.tensor_memory import PeakMemory
 
 BOX = {"x0": 70, "y0": 20, "x1": 480, "y1": 390}
 

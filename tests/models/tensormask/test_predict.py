@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.tensor_memory import PeakMemory
 from tensormask import preprocessing
 from tensormask.anchors import Locations
 from tensormask.bipyramid import MaskPredictor
 from tensormask.config import Config
 from tensormask.network import build
 from tensormask.paste import paste
+from tests.support.tensor_memory import PeakMemory
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2000), (3000, 2), (192, 256), (31, 33)])

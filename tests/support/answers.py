@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from soak.load import Request
+from tests.support.requests import Request
 
 
 @dataclass

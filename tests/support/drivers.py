@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,9 +19,10 @@ import numpy as np
 import redis
 from PIL import Image
 
-from soak.answers import Answers
-from soak.load import Request
-from soak.subject import Subject
+from tests.support.answers import Answers
+from tests.support.redis_process import free_port
+from tests.support.requests import Request
+from tests.support.subject import Subject
 
 
 class Driver:
@@ -240,13 +240,6 @@ def labels(png: bytes) -> frozenset[int]:
     """The palette indices in a mask, without the background's."""
     with Image.open(io.BytesIO(png)) as image:
         return frozenset(np.unique(np.array(image)).tolist()) - {0}
-
-
-def free_port() -> int:
-    """One that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(client: redis.Redis) -> None:
