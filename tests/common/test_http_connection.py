@@ -90,7 +90,7 @@ def test_a_slow_reader_gets_all_of_it(server):
     with large_answer(server, "close") as connection:
         answer = b""
         for part in range(1, 9):
-            time.sleep(0.5)
+            time.sleep(0.5)  # it is slow, but never silent
             while len(answer) < part * 500_000:
                 answer += connection.recv(10_000)
         answer += read_answer(connection)

@@ -89,7 +89,7 @@ def test_a_slow_sender_is_told_and_takes_no_ones_place(server):
         while time.monotonic() - start < 2:
             slow.sendall(b"x")
             assert client.post("/predict", files=form()).status_code == 200
-            time.sleep(0.2)
+            time.sleep(0.2)  # it is slow, but never silent
         answer = read_answer(slow)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"slow_upload" in answer
@@ -109,7 +109,7 @@ def test_headers_that_come_too_slowly_are_cut_off(server):
         with pytest.raises(OSError, match=r"reset|Broken pipe"):  # noqa: PT012 - whichever call sees it first
             while time.monotonic() - start < 40:
                 connection.sendall(b"X: y\r\n")
-                time.sleep(0.5)
+                time.sleep(0.5)  # it is slow, but never silent
     assert 5 < time.monotonic() - start < 30
 
 

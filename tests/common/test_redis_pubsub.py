@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from urllib.request import urlopen
 
 import pytest
@@ -142,7 +141,6 @@ def test_a_connection_that_is_cut_is_made_again(server, client):
         subscribed(client)
         before = {entry["id"] for entry in client.client_list(_type="pubsub")}
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes")
-        time.sleep(0.5)
         wait_until(lambda: any(c["psub"] == "1" and c["id"] not in before for c in client.client_list(_type="pubsub")))
         again = Listener(client, "results")
         client.publish("requests", message(id="after"))

@@ -96,7 +96,7 @@ def account(driver):
     """What went wrong, for people."""
     answers = driver.answers
     counts = f"{answers.right} right, {answers.refused} refused"
-    return f"{counts}; wrong: {answers.wrong}; lost: {answers.lost()}; {driver.said[-2000:]}"
+    return f"{counts}; wrong: {answers.wrong}; lost: {answers.lost()} {answers.cut_off}; {driver.said[-2000:]}"
 
 
 def check(driver, right):
@@ -125,7 +125,7 @@ def test_killed_and_started_again(driver, case):
     driver.worker.kill()
     driver.worker.wait()
     if driver.loses_with_worker:
-        time.sleep(0.5)  # those who wait find out
+        driver.settle()
         driver.collect()
         driver.answers.forget()
     driver.answers.stopping = False
@@ -148,7 +148,7 @@ def test_terminated_under_load(driver, case):
     driver.answers.stopping = True
     driver.worker.send_signal(signal.SIGTERM)
     assert driver.worker.wait(30) == 0, driver.said
-    time.sleep(0.2)
+    driver.settle()
     driver.collect()
     assert len(driver.answers.lost()) == driver.untouched(), account(driver)
     assert driver.answers.wrong == [], account(driver)

@@ -106,11 +106,12 @@ def test_what_cannot_work_is_told_in_a_line(folder, flags, model, code, words):
 
 
 @pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
-def test_redis(tmp_path):
+def test_json_and_bare_images_over_redis(tmp_path):
     server = RedisProcess(tmp_path)
     client = server.client()
     listener = Listener(client, "results", "results_errors")
     flags = ["--redis_in", "requests", "--redis_out", "results", "--redis_port", str(server.port), "--threshold", "0.8"]
+    flags += ["--precision", "fp32"]
     with subprocess.Popen([SCRIPTS / "tensormask_predict_redis", *MODEL, *flags]) as worker:
         try:
             wait_until(lambda: client.pubsub_numpat() > 0, 60)

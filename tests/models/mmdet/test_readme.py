@@ -4,7 +4,6 @@ import csv
 import json
 import shutil
 import subprocess
-import time
 
 import cv2
 import numpy as np
@@ -16,6 +15,7 @@ from tests.support.iou import iou
 from tests.support.mmdet_school import BIN, HELD_OUT, NEEDS_MMDET, README, printed
 from tests.support.mmdet_shapes import NAMES, SIZE, picture
 from tests.support.redis_process import RedisProcess
+from tests.support.workplace import wait_until
 
 pytestmark = NEEDS_MMDET
 
@@ -92,11 +92,8 @@ def worker(trained, tmp_path):
         env=trained.environment, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with server.client() as client:
-        deadline = time.monotonic() + 90
-        while not client.pubsub_numpat():
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: client.pubsub_numpat() or process.poll() is not None, 90)
+    assert process.poll() is None, process.stderr.read()
     yield server.port
     process.terminate()
     process.communicate(timeout=20)
@@ -108,10 +105,7 @@ def listening(port, patterns):
     import redis
 
     with redis.Redis(port=port) as client:
-        deadline = time.monotonic() + 30
-        while client.pubsub_numpat() < patterns:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: client.pubsub_numpat() >= patterns, 30)
 
 
 def run_here(command, port, folder, environment):
@@ -125,10 +119,7 @@ def start(command, port, folder, environment):
 
 
 def files_in(folder, suffix):
-    deadline = time.monotonic() + 60
-    while not any(path.stat().st_size for path in folder.glob(f"*{suffix}")):
-        assert time.monotonic() < deadline, "no answer"
-        time.sleep(0.05)
+    wait_until(lambda: any(path.stat().st_size for path in folder.glob(f"*{suffix}")), 60)
     return sorted(folder.glob(f"*{suffix}"))
 
 
