@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.answers import Answers
 from tests.support.drivers import DRIVERS
 from tests.support.requests import Request, giant
 from tests.support.subjects import CASES
@@ -33,7 +34,7 @@ TRANSPORTS = [
 ]
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(scope="module", params=CASES)
 def case(request):
     found = CASES[request.param]
     if found.missing:
@@ -41,10 +42,29 @@ def case(request):
     return found
 
 
-@pytest.fixture(params=TRANSPORTS)
-def driver(request, case, tmp_path):
+@pytest.fixture(scope="module", params=TRANSPORTS)
+def drivers(request, case, tmp_path_factory):
+    """The driver of the last test, if there is one that works, and how to make another one."""
     with ExitStack() as stack:
-        yield DRIVERS[request.param](case.make(), tmp_path / "run", stack)
+        folder = tmp_path_factory.mktemp("runs")
+        numbers = itertools.count()
+        yield [], lambda: DRIVERS[request.param](case.make(), folder / str(next(numbers)), stack)
+
+
+@pytest.fixture
+def driver(request, drivers):
+    """One with a worker and clean books. A worker that passed a test goes on, as they take some seconds to start."""
+    kept, make = drivers
+    found = kept.pop() if kept else make()
+    if not found.alive:
+        found.start()
+    found.answers = Answers()
+    failed = request.session.testsfailed
+    yield found
+    if request.session.testsfailed == failed:
+        kept.append(found)
+    else:
+        found.worker.kill()
 
 
 class Requests:
