@@ -21,6 +21,7 @@ from maskworks.config import RedisServerConfig
 from maskworks.errors import BadImage, DeviceError
 from maskworks.geometry import extreme_values
 from maskworks.types import Instance, Request
+from maskworks_torch.doctor.checkup import architecture
 from tests.support.redis_process import SERVER, RedisProcess
 
 DOCTOR = [Path(sysconfig.get_path("scripts")) / "maskworks", "doctor"]
@@ -48,6 +49,7 @@ def guarded_server(tmp_path):
     server.stop()
 
 
+@pytest.mark.slow("starts processes")
 def test_a_right_installation(tmp_path, guarded_server):
     weights = tmp_path / "weights.pth"
     weights.write_bytes(b"abc")
@@ -64,6 +66,7 @@ def test_a_right_installation(tmp_path, guarded_server):
     assert found["redis memory"]["state"] == "note"
 
 
+@pytest.mark.slow("starts processes")
 def test_a_wrong_installation_says_everything_that_is_wrong():
     code, found = examined("--device", "cuda:99", "--redis_port", "1", "--weights", "missing.pth")
     assert code == 1
@@ -115,7 +118,7 @@ def test_the_cache_cannot_be_written(tmp_path, monkeypatch):
     ],
 )
 def test_architectures(own, built_for, state):
-    assert system.architecture(own, built_for).state == state
+    assert architecture(own, built_for).state == state
 
 
 def test_a_check_that_breaks_is_a_finding():

@@ -70,6 +70,7 @@ def fill(folders, number):
         folders.add(f"{index}.jpg", encoded(fmt="JPEG", quality=95), prompt(**value))
 
 
+@pytest.mark.slow("starts processes")
 def test_killed_again_and_again_nothing_is_lost(folders):
     fill(folders, 50)
     chance = random.Random(1)
@@ -83,6 +84,7 @@ def test_killed_again_and_again_nothing_is_lost(folders):
     check_all_done(folders, 50)
 
 
+@pytest.mark.slow("starts processes")
 def test_two_workers_share_a_folder(folders):
     fill(folders, 40)
     with folders.start(seconds=0.02) as one, folders.start(seconds=0.02) as two:
@@ -164,6 +166,7 @@ def test_odd_entries_do_not_stop_the_others(folders):
     assert {path.name for path in folders.inputs.iterdir()} == {"pipe.jpg", "pipe.points"}
 
 
+@pytest.mark.slow("starts processes")
 def test_files_of_another_image_are_not_replaced(folders):
     folders.add("a.png")
     assert folders.run()[0] == 0
@@ -201,6 +204,7 @@ def test_a_name_is_used_again_after_a_crash(folders):
     assert json.loads(json.loads((folders.out / "a.json").read_bytes())["meta"]["prompt"])["label"] == 2
 
 
+@pytest.mark.slow("starts processes")
 def test_a_name_is_used_again_and_again(folders):
     """Two workers, and a camera that writes the next picture as soon as the last one was taken: nothing is mixed up."""
     flags = ["--continuous", "--poll_wait", "0.01"]

@@ -29,6 +29,7 @@ def changed(data, random):
     return bytes(array)
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @pytest.mark.filterwarnings("ignore")  # torch and Pillow remark on what is broken
 @pytest.mark.parametrize("name", TARGETS)
 def test_targets(name):

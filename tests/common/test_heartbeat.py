@@ -120,6 +120,7 @@ def test_the_dead_are_cleared_away(folder):
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow("starts processes")
 def test_the_flag_needs_no_other_flags(tmp_path):
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, str(WORKER)]
@@ -135,6 +136,7 @@ def test_the_flag_needs_no_other_flags(tmp_path):
         assert worker.wait(10) == 0
 
 
+@pytest.mark.slow("starts processes")
 def test_a_worker_that_waits_for_its_server_lives(tmp_path):
     environment = {**os.environ, "TMPDIR": str(tmp_path), "BRIGHT_COMMAND": "redis"}
     command = [sys.executable, str(WORKER)]

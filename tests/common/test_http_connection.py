@@ -71,6 +71,7 @@ def test_trailers_that_never_end_are_cut_off(server):
         check_headers_are_cut_off(connection, 10_000)
 
 
+@pytest.mark.slow("starts processes")
 def test_what_is_sent_ahead_is_bounded():
     server = HttpProcess(seconds=1)
     with server.connect() as connection:
@@ -89,6 +90,7 @@ def test_answers_that_nobody_reads_are_thrown_away(server, kept):
         wait_until(lambda: sockets(server) <= before)
 
 
+@pytest.mark.slow("starts processes")
 def test_a_slow_reader_gets_all_of_it(server):
     """It takes longer than --request_timeout, but never pauses for as long."""
     with large_answer(server, "close") as connection:

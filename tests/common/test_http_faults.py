@@ -101,7 +101,7 @@ def test_headers_that_never_end_are_cut_off(server):
         check_headers_are_cut_off(connection, 100_000)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("waits for the limit of ten seconds")
 def test_headers_that_come_too_slowly_are_cut_off(server):
     with server.connect() as connection:
         connection.sendall(b"POST /predict HTTP/1.1\r\n")
@@ -179,6 +179,7 @@ def test_good_and_bad_requests_at_once(server):
                 assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
+@pytest.mark.slow("starts processes")
 def test_nobody_works_for_a_client_that_has_gone():
     server = HttpProcess(seconds=0.5)
     sent = head(len(encoded())) + encoded()

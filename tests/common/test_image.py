@@ -227,6 +227,7 @@ def test_limit_of_bytes():
         decode(data, max_bytes=len(data) - 1)
 
 
+@pytest.mark.slow("takes a second or more")
 def test_large_images_within_the_limit_are_read_without_a_warning():
     data = encoded(Image.new("1", (10_000, 9_000)), "PNG")  # above the number at which Pillow begins to warn
     assert decode(data).shape == (9_000, 10_000, 3)

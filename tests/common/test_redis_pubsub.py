@@ -73,6 +73,7 @@ def test_the_input_is_a_pattern(server, client, listener):
         end(worker)
 
 
+@pytest.mark.slow("starts processes")
 def test_a_burst_is_answered_to_the_last_request(server, client, listener):
     with server.worker(seconds=0.02) as worker:
         subscribed(client)
@@ -158,6 +159,7 @@ def test_gives_up_when_told_to(server):
     assert "Traceback" not in said
 
 
+@pytest.mark.slow("starts processes")
 def test_a_wrong_password_is_refused_and_not_shown(tmp_path):
     server = RedisProcess(tmp_path, "--requirepass", "right")
     try:

@@ -75,6 +75,7 @@ def test_answers_go_where_they_are_wanted(server, client):
     assert client.xlen("results") == 0
 
 
+@pytest.mark.slow("starts processes")
 def test_500_large_requests(server, client):
     text = heavy_message(1_300_000)
     with server.worker(*STREAM, "--batch_size", "8", "--quiet") as worker:
@@ -85,6 +86,7 @@ def test_500_large_requests(server, client):
     assert len(found) == 500
 
 
+@pytest.mark.slow("starts processes")
 def test_workers_die_and_nothing_is_lost(server, client, capsys):
     for index in range(300):
         client.xadd("requests", {"data": message(id=str(index), label=1 + index % 9)})
@@ -109,6 +111,7 @@ def test_workers_die_and_nothing_is_lost(server, client, capsys):
     assert duplicates <= 6 * len(victims)  # what a worker has in hand
 
 
+@pytest.mark.slow("starts processes")
 def test_a_long_job_is_not_taken_from_a_living_worker(server, client):
     client.xgroup_create("requests", "maskworks", "0", mkstream=True)
     client.xadd("requests", {"data": message(id="long")})
@@ -120,6 +123,7 @@ def test_a_long_job_is_not_taken_from_a_living_worker(server, client):
     assert [len(answers) for answers in found.values()] == [1]
 
 
+@pytest.mark.slow("starts processes")
 def test_much_work_of_the_dead_is_taken_over_once(server, client):
     client.xgroup_create("requests", "maskworks", "0", mkstream=True)
     for index in range(12):
@@ -133,6 +137,7 @@ def test_much_work_of_the_dead_is_taken_over_once(server, client):
     assert client.xlen("results_errors") == 0
 
 
+@pytest.mark.slow("starts processes")
 def test_what_ends_every_worker_is_put_aside(server, client):
     client.xgroup_create("requests", "maskworks", "0", mkstream=True)
     client.xadd("requests", {"data": message(id="deadly")})
@@ -153,6 +158,7 @@ def test_what_ends_every_worker_is_put_aside(server, client):
     assert client.xlen("requests") == 0
 
 
+@pytest.mark.slow("starts processes")
 def test_a_deadly_request_takes_no_other_along(server, client):
     for index in range(8):
         client.xadd("requests", {"data": message(id=str(index), label=99 if index == 2 else 1)})
@@ -210,6 +216,7 @@ def test_results_do_not_go_into_something_else(server, client):
     assert client.xlen("requests") == 1
 
 
+@pytest.mark.slow("starts processes")
 def test_a_stopped_worker_leaves_its_entries_to_others_at_once(server, client):
     for index in range(6):
         client.xadd("requests", {"data": message(id=str(index))})
@@ -291,6 +298,7 @@ def test_a_deleted_stream_is_made_again(server, client):
         end(worker)
 
 
+@pytest.mark.slow("starts processes")
 def test_results_are_trimmed(server, client):
     with server.worker(*STREAM, "--redis_maxlen", "100", "--quiet", "--batch_size", "8") as worker:
         for index in range(400):

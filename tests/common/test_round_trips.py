@@ -38,6 +38,7 @@ def test_rings(mask):
     np.testing.assert_array_equal(fill(trace(mask), mask.shape), mask)
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @many
 @given(prompts())
 def test_prompts(value):
@@ -65,6 +66,7 @@ def places(value, path=()):
         yield from places(inner, (*path, key))
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @many
 @given(st.data(), single_prompts(), json_values())
 def test_a_prompt_with_anything_put_in_somewhere(data, value, thing):
@@ -91,6 +93,7 @@ def parsed_or_error(value):
         return error
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @many
 @given(prompts(), st.none() | NAMES, st.none() | NAMES, st.booleans())
 def test_messages(value, name, reply_to, under_prompt):
@@ -103,6 +106,7 @@ def test_messages(value, name, reply_to, under_prompt):
     assert request.image[8, 8].tolist() == [255, 255, 255]
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @many
 @given(st.dictionaries(st.sampled_from(["image", "points", "prompt", "id", "reply_to", "box", "x"]), json_values()))
 def test_messages_of_anything(value):
@@ -120,6 +124,7 @@ def test_messages_that_are_no_text(data):
     assert all(part is None or isinstance(part, str) for part in address(Job("entry", data)))
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @many
 @given(st.lists(instances(), max_size=4), NAMES)
 def test_replies(found, name):
@@ -132,6 +137,7 @@ def test_replies(found, name):
         np.testing.assert_array_equal(fill(regions, (20, 20)), fill(expected, (20, 20)))
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @many
 @given(st.lists(instances(), max_size=4), NAMES)
 def test_opex(found, name):

@@ -23,6 +23,8 @@ from tests.support.drivers import DRIVERS
 from tests.support.requests import Request, giant
 from tests.support.subjects import CASES
 
+pytestmark = pytest.mark.slow("starts commands with every model")
+
 TRANSPORTS = [
     pytest.param(
         name,

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow("starts commands with a model")
+
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT / "dextr" / "demo" / "photos"
 GOLDEN = ROOT / "tests" / "golden" / "dextr"

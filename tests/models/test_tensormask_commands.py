@@ -18,6 +18,8 @@ from tensormask.model import TensorMask
 from tests.support.redis_process import SERVER, Listener, RedisProcess, mask_of, message
 from tests.support.workplace import wait_until
 
+pytestmark = pytest.mark.slow("starts commands with a model")
+
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tensormask"
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 MODEL = ["--model", str(GOLDEN / "model.safetensors"), "--config", str(GOLDEN / "configs" / "tiny.yaml")]

@@ -23,7 +23,7 @@ from tests.support.http_process import HttpProcess, read_answer
 from tests.support.samples import encoded
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = [sys.executable, str(Path(__file__).with_name("tensormask_tiny_server.py"))]
+TINY = [sys.executable, str(ROOT / "tests" / "support" / "tensormask_tiny_server.py")]
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,7 @@ def image(name):
         return np.asarray(file.convert("RGB"))
 
 
+@pytest.mark.slow("computes with a network")
 def test_images_go_in_unresized_and_bgr(server, model):
     pixels = image("im0.png")
     with server.client() as client:
@@ -103,6 +104,7 @@ def test_the_threshold_is_strictly_between_0_and_1(flags):
     assert "between 0 and 1" in done.stderr
 
 
+@pytest.mark.slow("computes with a network")
 def test_help_is_long_only():
     done = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True)
     for flag in (

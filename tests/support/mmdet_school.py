@@ -15,7 +15,7 @@ import pytest
 from maskworks_mmdet.installation import missing
 from tests.support.mmdet_shapes import NAMES
 
-README = Path(__file__).parents[3] / "mmdetection" / "README.md"
+README = Path(__file__).parents[2] / "mmdetection" / "README.md"
 BIN = Path(sys.executable).parent
 NEEDS_MMDET = pytest.mark.skipif(bool(missing()), reason="MMDetection is not installed: make mmdetection")
 TRAINING, HELD_OUT = range(24), range(24, 30)

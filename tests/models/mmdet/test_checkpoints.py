@@ -77,6 +77,7 @@ def test_safetensors(tmp_path):
     loads(tmp_path / "c.safetensors")
 
 
+@pytest.mark.slow("builds detectors")
 @NEEDS_MMDET
 def test_the_log_of_mmengine_is_no_obstacle(tmp_path, mmdet):
     from mmengine.logging import HistoryBuffer

@@ -15,7 +15,7 @@ from tests.support.mmdet_predictor import load, requests, saved
 from tests.support.mmdet_school import NEEDS_MMDET
 from tests.support.mmdet_shapes import NAMES, picture
 
-pytestmark = NEEDS_MMDET
+pytestmark = [NEEDS_MMDET, pytest.mark.slow("builds detectors")]
 
 
 def small(config):

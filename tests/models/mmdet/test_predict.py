@@ -15,7 +15,7 @@ from tests.support.mmdet_predictor import load, requests, saved
 from tests.support.mmdet_school import HELD_OUT, NEEDS_MMDET
 from tests.support.mmdet_shapes import NAMES, SIZE, picture
 
-pytestmark = NEEDS_MMDET
+pytestmark = [NEEDS_MMDET, pytest.mark.slow("trains a detector, once")]
 
 
 def held_out():
@@ -51,7 +51,6 @@ def predictor(trained, mmdet):
     return load(trained.checkpoint, trained.config)
 
 
-@pytest.mark.slow
 def test_held_out_objects_are_found(predictor):
     for seed, found in zip(HELD_OUT, predictor.predict(requests(*held_out())), strict=True):
         best = [instance for instance in found if instance.score > 0.5]

@@ -17,7 +17,7 @@ from tests.support.mmdet_shapes import NAMES, SIZE, picture
 from tests.support.redis_process import RedisProcess
 from tests.support.workplace import wait_until
 
-pytestmark = NEEDS_MMDET
+pytestmark = [NEEDS_MMDET, pytest.mark.slow("trains a detector and starts the commands with it")]
 
 
 def found_masks(text):
@@ -49,14 +49,12 @@ def test_the_classes_of_the_readme_are_those_of_the_data(school):
     assert f'export MMDET_CLASSES="{school.environment["MMDET_CLASSES"]}"' in README.read_text()
 
 
-@pytest.mark.slow
 def test_training(trained):
     log = (trained.folder / "my_model").glob("*/*.log")
     assert trained.checkpoint.is_file()
     assert "segm_mAP" in next(log).read_text()
 
 
-@pytest.mark.slow
 def test_a_folder_to_opex(trained):
     stems = fill_inputs(trained)
     result = trained.run(*printed("mmdet_predict")[0])
@@ -70,7 +68,6 @@ def test_a_folder_to_opex(trained):
     assert {p.name for p in out.glob("*.png")} == {f"{s}{x}.png" for s in stems for x in ("", "-overlay")}
 
 
-@pytest.mark.slow
 def test_a_folder_to_csv(trained):
     stems = fill_inputs(trained)
     result = trained.run(*printed("mmdet_predict")[1])
@@ -123,7 +120,6 @@ def files_in(folder, suffix):
     return sorted(folder.glob(f"*{suffix}"))
 
 
-@pytest.mark.slow
 def test_redis(worker, trained, tmp_path):
     """The published client sends a picture and receives the OPEX; so do the test clients."""
     (tmp_path / "results").mkdir()

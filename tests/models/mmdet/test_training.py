@@ -13,7 +13,7 @@ import torch
 from maskworks_mmdet import train_command
 from tests.support.mmdet_school import NEEDS_MMDET
 
-pytestmark = [NEEDS_MMDET, pytest.mark.slow]
+pytestmark = [NEEDS_MMDET, pytest.mark.slow("trains a detector")]
 
 
 def trains(folder, *flags):

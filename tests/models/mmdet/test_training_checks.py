@@ -258,7 +258,9 @@ def test_an_operator_without_cpu_is_named(mmdet):
 @pytest.mark.parametrize("flag", ["--work_dir", "--work-dir"])
 def test_flags_of_the_old_tool(monkeypatch, flag):
     seen = []
-    monkeypatch.setattr(train_command.cli, "run", lambda parser, body, argv: seen.append(parser.parse_args(argv)) or 0)
+    monkeypatch.setattr(
+        train_command, "run_command", lambda parser, body, argv: seen.append(parser.parse_args(argv)) or 0
+    )
     argv = [
         "c.py",
         flag,

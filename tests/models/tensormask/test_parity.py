@@ -55,6 +55,7 @@ def check(result, expected, enlarged):
         assert result.masks.shape == (0, *result.size)
 
 
+@pytest.mark.slow("computes with a network")
 @pytest.mark.parametrize("prepared", [False, True], ids=["plain", "prepared"])
 @pytest.mark.parametrize("case", CASES)
 def test_case(original, case, prepared):

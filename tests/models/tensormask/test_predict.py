@@ -95,6 +95,7 @@ def test_a_window_beside_the_image_is_empty(box):
     assert not patch.in_image((20, 30)).any()
 
 
+@pytest.mark.slow("computes with a network")
 def test_memory_of_the_masks():
     # All windows of the finest and the coarsest level that cross an image of 800 x 1344 pixels, in the real network.
     sizes = tuple((44.0 * 2**level, 60.0 * 2**level) for level in range(6))

@@ -62,7 +62,7 @@ def weights(net):
     return {name: value.clone() for name, value in net.state_dict().items()}
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains a network")
 def test_it_learns_shapes(setting, tmp_path):
     config, records = setting("SOLVER.MAX_ITER", "240")
     model = TensorMask(train(config, records, tmp_path, CPU))
@@ -142,6 +142,7 @@ def test_losses_that_are_no_numbers_end_it(setting, tmp_path):
     assert not (tmp_path / "model_final.pth").exists()
 
 
+@pytest.mark.slow("trains a network")
 def test_the_command_with_values_between_its_flags(original, shapes, tmp_path):
     data = ["--annotations", str(shapes[0]), "--images", str(shapes[1])]
     flags = [*data, *SETTINGS, "SOLVER.MAX_ITER", "1", "--output_dir", "20251121", "--device", "cpu"]
@@ -171,7 +172,7 @@ def test_each_process_touches_its_own_gpu_only(monkeypatch):
     assert asked == ["cuda:5", "cuda:5", "cpu", "auto", "cuda:3", "cpu"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains a network")
 def test_the_command_in_two_processes(original, shapes, tmp_path):
     flags = [
         "--annotations",
