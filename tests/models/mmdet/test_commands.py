@@ -69,8 +69,6 @@ def test_without_mmdetection_it_is_said_how_to_get_it(tmp_path, command):
     code = f"""
 import sys
 from maskworks_mmdet import cli, installation
-
-pytestmark = pytest.mark.slow("starts commands with a model")
 installation.PACKAGES = ("mmdet_that_is_not_there",)
 sys.argv = ["mmdet_{command}", *{["x.py"] if command == "config" else [*folders(tmp_path), *model(tmp_path)]!r}]
 cli.{command}()
