@@ -94,7 +94,7 @@ def _group(item: pytest.Item) -> str:
     """Tests of one group run in one process, because they share a fixture that is expensive or that is a server."""
     if not isinstance(item, pytest.Function):
         return ""
-    if {"school", "trained"} & set(item.fixturenames):
+    if {"school", "trained", "mmdet"} & set(item.fixturenames):
         return "mmdet"
     scopes = {definition.scope for found in item._fixtureinfo.name2fixturedefs.values() for definition in found}
     if "module" not in scopes:

@@ -49,7 +49,7 @@ def guarded_server(tmp_path):
     server.stop()
 
 
-@pytest.mark.slow("starts processes")
+@pytest.mark.slow("computes with every model")
 def test_a_right_installation(tmp_path, guarded_server):
     weights = tmp_path / "weights.pth"
     weights.write_bytes(b"abc")
@@ -66,7 +66,7 @@ def test_a_right_installation(tmp_path, guarded_server):
     assert found["redis memory"]["state"] == "note"
 
 
-@pytest.mark.slow("starts processes")
+@pytest.mark.slow("computes with every model")
 def test_a_wrong_installation_says_everything_that_is_wrong():
     code, found = examined("--device", "cuda:99", "--redis_port", "1", "--weights", "missing.pth")
     assert code == 1
@@ -82,6 +82,7 @@ def test_wrong_flags():
     assert subprocess.run(DOCTOR[:1], capture_output=True, check=False).returncode == 2
 
 
+@pytest.mark.slow("computes with every model")
 def test_a_server_that_refuses_a_password_is_named_without_it(guarded_server):
     flags = ["--device", "cuda:99", "--redis_port", str(guarded_server.port), "--redis_password", "hunter2"]
     code, found = examined(*flags)

@@ -144,7 +144,7 @@ def test_a_failing_transport_ends_the_run_and_keeps_the_jobs():
 
 
 def test_a_patient_loop_tries_again():
-    transport = Full(jobs(3), failures=5)
+    transport = Full(jobs(3), failures=1)
     metrics = loop(transport, patient=True).run()
     assert metrics.done == 3
     assert {job.id for job, _ in transport.outcomes} == {"0", "1", "2"}

@@ -18,6 +18,8 @@ from maskworks_tensormask.image_text import write_image
 from tensormask.model import TensorMask
 from tests.support.http_process import HttpProcess
 
+pytestmark = pytest.mark.slow("starts commands with a model")
+
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tensormask"
 CONFIG, WEIGHTS = GOLDEN / "configs" / "tiny.yaml", GOLDEN / "model.safetensors"
 COMMAND = Path(sysconfig.get_path("scripts")) / "tensormask-server"

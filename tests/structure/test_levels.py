@@ -33,15 +33,16 @@ def test_what_security_is_held_by_is_run_by_make_test(file, name):
     assert name not in marked if name else not marked
 
 
+SLOW, HEAVY = 'slow("starts a process")', 'heavy("trains")'
 TESTS = """
 import pytest
 
 def test_light(): pass
 
-@pytest.mark.slow("starts a process")
+@pytest.mark.{slow}
 def test_slow(): pass
 
-@pytest.mark.heavy("trains")
+@pytest.mark.{heavy}
 def test_heavy(): pass
 """
 
@@ -62,6 +63,7 @@ def collect(tmp_path):
     return run
 
 
+@pytest.mark.slow("starts processes")
 @pytest.mark.parametrize(
     ("level", "names", "told"),
     [
@@ -72,15 +74,16 @@ def collect(tmp_path):
     ],
 )
 def test_a_level_says_what_it_leaves_out(collect, level, names, told):
-    done = collect(TESTS, level)
+    done = collect(TESTS.format(slow=SLOW, heavy=HEAVY), level)
     assert re.findall(r"<Function test_(\w+)>", done.stdout) == names, done.stdout + done.stderr
     for reason in told:
         assert f"  {reason}\n" in done.stdout
     assert "left out" in done.stdout or not told
 
 
+@pytest.mark.slow("starts processes")
 @pytest.mark.parametrize("mark", ["heavy", "heavy()", 'slow("")', "slow(5)"])
 def test_a_mark_without_a_reason_is_an_error(collect, mark):
-    done = collect(TESTS.replace('slow("starts a process")', mark), "all")
+    done = collect(TESTS.format(slow=mark, heavy=HEAVY), "all")
     assert done.returncode == 4
     assert "test_slow: expected @pytest.mark." in done.stderr
