@@ -137,7 +137,7 @@ def test_a_check_that_breaks_is_a_finding():
     assert [f.text for f in guarded("c", refuses)] == ["--device x: not there"]
 
 
-def test_the_report():
+def test_findings_are_reported_as_a_table_and_as_json():
     findings = [Finding("one", "ok", "1"), Finding("three", "problem", "word " * 40)]
     lines = table(findings, width=80).splitlines()
     assert lines[0] == "ok       one    1"
@@ -166,7 +166,7 @@ class Fixed:
         return [self.answer if isinstance(self.answer, Exception) else [Instance(self.answer)] for _ in requests]
 
 
-def test_trials():
+def test_a_trial_tells_wrong_masks_from_right_ones():
     image, mask = known_image()
     request = Request("known", image)
     other = np.roll(mask, 40, axis=1)

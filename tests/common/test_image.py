@@ -82,7 +82,7 @@ def test_transparent_colours_are_colours(mode, transparency):
 
 
 @pytest.mark.parametrize(("mode", "options"), [("L", {}), ("RGB", {}), ("RGB", {"progressive": True}), ("CMYK", {})])
-def test_jpeg(mode, options):
+def test_jpeg_of_every_mode_and_kind(mode, options):
     image = Image.fromarray(smooth()).convert(mode)
     decoded = decode(encoded(image, "JPEG", quality=95, **options))
     assert abs(decoded.astype(int) - np.asarray(image.convert("RGB"))).mean() < 3

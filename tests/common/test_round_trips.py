@@ -34,14 +34,14 @@ def predicted(found, name="name"):
 
 @many
 @given(masks(24))
-def test_rings(mask):
+def test_rings_filled_are_the_mask_again(mask):
     np.testing.assert_array_equal(fill(trace(mask), mask.shape), mask)
 
 
 @pytest.mark.slow("tries thousands of inputs")
 @many
 @given(prompts())
-def test_prompts(value):
+def test_prompts_are_read_as_they_were_written(value):
     singles = value.get("objects", [value])
     parsed = parse_prompt(json.loads(json.dumps(value)))
     assert len(parsed) == len(singles)
@@ -96,7 +96,7 @@ def parsed_or_error(value):
 @pytest.mark.slow("tries thousands of inputs")
 @many
 @given(prompts(), st.none() | NAMES, st.none() | NAMES, st.booleans())
-def test_messages(value, name, reply_to, under_prompt):
+def test_messages_are_read_as_they_were_written(value, name, reply_to, under_prompt):
     text = {"image": base64.b64encode(encoded()).decode(), **({"prompt": value} if under_prompt else value)}
     text |= {key: given for key, given in (("id", name), ("reply_to", reply_to)) if given is not None}
     request = decode_message(Job("entry", json.dumps(text).encode()), InputConfig())
@@ -127,7 +127,7 @@ def test_messages_that_are_no_text(data):
 @pytest.mark.slow("tries thousands of inputs")
 @many
 @given(st.lists(instances(), max_size=4), NAMES)
-def test_replies(found, name):
+def test_replies_are_read_as_they_were_written(found, name):
     prediction = predicted(found, name)
     again = decode_reply(encode_reply(prediction), "other")
     assert again.request.id == name
@@ -140,7 +140,7 @@ def test_replies(found, name):
 @pytest.mark.slow("tries thousands of inputs")
 @many
 @given(st.lists(instances(), max_size=4), NAMES)
-def test_opex(found, name):
+def test_opex_is_read_as_it_was_written(found, name):
     prediction = predicted(found, name)
     again = ObjectPredictions.from_json_string(encode_opex(prediction).decode())
     assert again.id == name

@@ -52,7 +52,7 @@ def pixels(path):
         return np.array(image)
 
 
-def test_the_demo(folder):
+def test_the_demo_finds_an_object_in_every_photo(folder):
     shutil.copytree(PHOTOS, folder / "in", dirs_exist_ok=True)
     photos = sorted(PHOTOS.glob("*.jpg"))
     code, said = run(folder, "--model", "demo", "--overlay")

@@ -59,7 +59,7 @@ def numbered(masks):
     return image
 
 
-def test_a_folder(folder):
+def test_a_folder_with_a_good_and_a_broken_image(folder):
     (folder / "in" / "b.png").write_bytes(b"no image")
     code, said = run(folder, "--threshold", "0.8", "--precision", "fp32", "--incomplete_wait", "0.1", "--overlay")
     assert code == 3, said

@@ -111,7 +111,7 @@ def test_folding_keeps_only_what_inference_needs():
 
 
 @pytest.mark.slow("computes with a network")
-def test_predictions(models, prepared, original):
+def test_a_prepared_model_predicts_the_same(models, prepared, original):
     case = original.cases["p02"]
     image, points = original.input(case)
     (plain,), (fast,) = (kind["a"].predict([image], [points]) for kind in (models, prepared))

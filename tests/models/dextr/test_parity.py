@@ -46,7 +46,7 @@ def test_masks_and_logits(original, kind, name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_boxes(original, name):
+def test_crop_boxes_are_the_originals(original, name):
     case = original.cases[name]
     settings = original.settings[case["model"]]
     crop = crop_box(extreme_points(case["points"]), tuple(settings["target_size_yx"]), settings["padding"])

@@ -56,7 +56,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_forms(tmp_path, form):
+def test_checkpoints_of_every_form_are_read(tmp_path, form):
     path = tmp_path / "c.pth"
     torch.save(FORMS[form](net().state_dict()), path)
     if form == "EMA alone":

@@ -49,7 +49,7 @@ def test_the_classes_of_the_readme_are_those_of_the_data(school):
     assert f'export MMDET_CLASSES="{school.environment["MMDET_CLASSES"]}"' in README.read_text()
 
 
-def test_training(trained):
+def test_the_training_of_the_readme(trained):
     log = (trained.folder / "my_model").glob("*/*.log")
     assert trained.checkpoint.is_file()
     assert "segm_mAP" in next(log).read_text()
@@ -120,7 +120,7 @@ def files_in(folder, suffix):
     return sorted(folder.glob(f"*{suffix}"))
 
 
-def test_redis(worker, trained, tmp_path):
+def test_the_clients_of_the_readme_over_redis(worker, trained, tmp_path):
     """The published client sends a picture and receives the OPEX; so do the test clients."""
     (tmp_path / "results").mkdir()
     shutil.copy(trained.folder / "data" / "images" / "picture24.png", tmp_path / "cup.png")

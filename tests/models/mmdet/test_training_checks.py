@@ -207,7 +207,7 @@ def test_options_that_make_no_sense(prepared, option):
         prepared(cfg_options=(option,))
 
 
-def test_resume(prepared, tmp_path):
+def test_a_run_goes_on_from_its_last_checkpoint_or_a_named_one(prepared, tmp_path):
     config = prepared(resume="auto")
     assert config.resume is True
     assert config.load_from is None

@@ -216,7 +216,7 @@ def test_batches_are_upright_or_wide_and_go_on_where_they_were():
 @pytest.mark.parametrize(
     ("iteration", "rate"), [(0, 2e-5), (500, 0.01001), (1000, 0.02), (59999, 0.02), (60000, 0.002), (80000, 0.0002)]
 )
-def test_rates(original, iteration, rate):
+def test_the_learning_rate_follows_its_schedule(original, iteration, rate):
     config = Config.from_file(original.folder / "configs" / "tensormask_R_50_FPN_1x.yaml")
     assert config.base_lr * rate_factor(iteration, config) == pytest.approx(rate)
 
