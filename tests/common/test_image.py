@@ -192,10 +192,10 @@ def tiff_header(width, height):
 def test_huge_sizes_are_refused_from_the_header(header):
     data = header(50_000, 50_000)
     with peak_memory() as peak:
-        start = time.perf_counter()
+        start = time.process_time()  # of this process alone
         with pytest.raises(ImageTooLarge, match=r"50000x50000 .* at most 100000000 \(--max_pixels\)"):
             decode(data)
-        assert time.perf_counter() - start < 1
+        assert time.process_time() - start < 1
         assert peak() < 1_000_000
 
 
