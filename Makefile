@@ -13,10 +13,13 @@ DEMO := demo-results
 include docker/images.mk
 FUZZ_RUNS ?= 20000
 MINUTES ?= 20
+# How many tests run at a time; each starts processes of its own.
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
 PIP_AUDIT := 2.10.1
 
 .DEFAULT_GOAL := help
-.PHONY: help install mmdetection demo test lint format bench fuzz soak audit clean
+.PHONY: help install mmdetection demo test-quick test test-heavy test-all lint format bench fuzz soak audit clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z%\/-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,8 +50,18 @@ demo: install  ## segment the bundled photos with the demo model
 	@echo "  NAME.png           the mask (palette image, 0 = background)"
 	@echo "  NAME.json          the polygons (OPEX)"
 
-test: install  ## run all tests
-	$(BIN)/pytest -q
+test-quick: install  ## run the tests that take less than a second each: two minutes on two cores
+	$(PYTEST) --level quick
+
+test: install  ## run all tests but the heavy ones: 12 minutes on two cores
+	$(PYTEST) --level test
+
+test-heavy: install  ## run what `make test` leaves out, and the models' tests in both precisions
+	$(PYTEST) --level heavy
+	$(PYTEST) --level test --precision fp32 tests/models tests/faults
+	$(PYTEST) --level test --precision bf16 tests/models tests/faults
+
+test-all: test test-heavy  ## run all tests there are
 
 lint: install  ## check style and types
 	$(BIN)/ruff check .

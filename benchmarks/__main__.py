@@ -17,8 +17,6 @@ _NOT_BENCHMARKS = {
     "harness",
     "original_dextr",
     "original_training",
-    "original_tensormask",
-    "tensor_memory",
     "sam_side",
 }
 

@@ -14,12 +14,13 @@ import torch
 from PIL import Image
 
 from benchmarks import original_dextr
-from benchmarks.harness import Row, alternate, iou
+from benchmarks.harness import Row, alternate
 from dextr.inference.crop import CropSettings, crop_box
 from dextr.inference.paste import paste_patch
 from dextr.inference.prediction import InputBatches
 from maskworks.geometry import compose
 from maskworks.types import Instance
+from tests.support.iou import iou
 
 SIZE, PADDING, SIGMA = 512, 10, 10.0
 IMAGE_HW = (1500, 2000)

@@ -22,7 +22,7 @@ from PIL import Image
 
 from benchmarks import original_dextr
 from benchmarks.dextr_parts import IMAGE_HW, PADDING, POINTS_YX, SIGMA, SIZE, photo
-from benchmarks.harness import Row, alternate_timed, iou
+from benchmarks.harness import Row, alternate_timed
 from dextr.architectures import build
 from dextr.model import DextrModel
 from maskworks.freed_memory import keep_freed_memory
@@ -31,6 +31,7 @@ from maskworks.types import Prompt, Request
 from maskworks_dextr.adapter import DextrPredictor
 from maskworks_dextr.options import DextrConfig
 from maskworks_torch.device import select_precision
+from tests.support.iou import iou
 
 
 def run() -> Iterator[Row]:

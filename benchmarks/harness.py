@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 
 @dataclass(frozen=True)
 class Row:
@@ -45,13 +43,6 @@ def alternate_timed(peer: Callable[[], float], ours: Callable[[], float], rounds
     peer(), ours()
     times = [(peer(), ours()) for _ in range(rounds)]
     return statistics.median(a for a, _ in times), statistics.median(b for _, b in times)
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two masks of the same shape; 1 if both are empty."""
-    inside_a, inside_b = a != 0, b != 0
-    union = int((inside_a | inside_b).sum())
-    return 1.0 if union == 0 else int((inside_a & inside_b).sum()) / union
 
 
 def table(rows: Iterable[Row]) -> str:

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.harness import Row, alternate_timed, iou
+from benchmarks.harness import Row, alternate_timed
 from tests.support.container import ROOT, built, open_image
+from tests.support.iou import iou
 
 PHOTO = ROOT / "dextr" / "demo" / "photos" / "coffee.jpg"
 COMMAND = ["dextr_predict_poll", "--model", "demo", "--device", "cpu", "--quiet"]

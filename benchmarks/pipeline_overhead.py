@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from benchmarks.harness import Row, alternate, alternate_timed, iou
+from benchmarks.harness import Row, alternate, alternate_timed
 from maskworks.config import FolderConfig, InputConfig, LoopConfig
 from maskworks.formats import MaskFiles
 from maskworks.loop import Loop
@@ -36,6 +36,7 @@ from maskworks.transports.memory import MemoryTransport
 from maskworks.types import Instance, Job, Prediction, Request
 from maskworks.wire.mask_png import palette
 from maskworks.wire.reply import encode_reply
+from tests.support.iou import iou
 
 PROMPT = b'{"points": [[50, 10], [10, 60], [90, 60], [50, 95]]}'
 # Bytes of a JPEG file, the image's width, and how many of them are run.

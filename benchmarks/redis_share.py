@@ -16,13 +16,14 @@ from collections.abc import Iterator
 import numpy as np
 import redis
 
-from benchmarks.harness import Row, iou
+from benchmarks.harness import Row
 from benchmarks.pipeline_overhead import PROMPT, SIZES, decoded, ellipse, jpeg
 from benchmarks.redis_throughput import server, worker
 from maskworks.config import InputConfig
 from maskworks.freed_memory import keep_freed_memory
 from maskworks.images.reader import decode_image
 from maskworks.wire.mask_png import encode_mask
+from tests.support.iou import iou
 
 ROUNDS = 60
 

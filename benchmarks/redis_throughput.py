@@ -24,12 +24,13 @@ from dataclasses import dataclass
 import numpy as np
 import redis
 
-from benchmarks.harness import Row, iou
+from benchmarks.harness import Row
 from benchmarks.pipeline_overhead import PROMPT, SIZES, FixedMask, decoded, jpeg
 from maskworks.config import InputConfig
 from maskworks.formats import PromptMessages
 from maskworks.pipeline import Pipeline
 from maskworks.types import Job
+from tests.support.iou import iou
 
 OUTSTANDING = 8
 ROUNDS = 3

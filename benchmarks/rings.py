@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 from skimage.measure import find_contours
 
-from benchmarks.harness import Row, alternate, iou
+from benchmarks.harness import Row, alternate
 from maskworks.freed_memory import keep_freed_memory
 from maskworks.geometry import fill, trace
 from maskworks.wire import jsontext
+from tests.support.iou import iou
 
 SIZES = ((1024, 1024), (3000, 4000))
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import Row, alternate_timed, iou
+from benchmarks.harness import Row, alternate_timed
 from benchmarks.sam_side import Side, save_model
 from maskworks_torch.device import select_precision
+from tests.support.iou import iou
 
 
 def run() -> Iterator[Row]:

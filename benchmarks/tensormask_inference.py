@@ -18,9 +18,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from benchmarks import original_tensormask
-from benchmarks.harness import Row, alternate, iou
-from benchmarks.tensor_memory import PeakMemory
+from benchmarks.harness import Row, alternate
 from maskworks.freed_memory import keep_freed_memory
 from tensormask import preprocessing
 from tensormask.config import Config
@@ -28,6 +26,9 @@ from tensormask.convolution import Conv, FrozenBatchNorm
 from tensormask.detection import detect
 from tensormask.model import Result, TensorMask
 from tensormask.network import TensorMaskNet, build
+from tests.support import original_tensormask
+from tests.support.iou import iou
+from tests.support.tensor_memory import PeakMemory
 
 PHOTO = Path(__file__).parents[1] / "dextr" / "demo" / "photos" / "coffee.jpg"
 SIZE = (640, 480)

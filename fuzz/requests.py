@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from fuzz.images import LIMITS, image_files
+from fuzz.images import LIMITS
 from fuzz.target import Target
 from maskworks.config import InputConfig
 from maskworks.errors import RequestError
@@ -22,6 +22,7 @@ from maskworks.wire import jsontext
 from maskworks.wire.opex import encode_opex
 from maskworks.wire.reply import decode_reply, encode_reply
 from maskworks.wire.request import read_pair
+from tests.support.image_files import image_files
 
 PROMPTS = (
     {"points": [[8, 4], [4, 8.5], [12, 8], [8, 12]], "label": 3},

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from soak.drivers import DRIVERS, Driver
 from soak.load import requests
 from soak.process import Usage, usage
-from soak.subject import DEXTR
+from tests.support.drivers import DRIVERS, Driver
+from tests.support.subject import DEXTR
 
 OUTSTANDING = 6  # requests under way on each transport
 MOST_GROWTH = 0.05

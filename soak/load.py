@@ -7,35 +7,15 @@ import itertools
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from tests.support.requests import Request, giant
+
 PHOTOS = Path(__file__).resolve().parents[1] / "dextr" / "demo" / "photos"
 BAD_SHARE = 0.25
-
-
-@dataclass(frozen=True)
-class Request:
-    """An image with its prompt.
-
-    Attributes:
-        name: comes back with the answer.
-        image: a file.
-        prompt: JSON text, or what is none.
-        code: of the error that it has to be answered with; None for a good one.
-        labels: of which some are in the mask of a good one; None where it depends on what the model finds.
-        size: width and height of its image.
-    """
-
-    name: str
-    image: bytes
-    prompt: bytes
-    code: str | None = None
-    labels: frozenset[int] | None = None
-    size: tuple[int, int] = (0, 0)
 
 
 def requests(prefix: str, seed: int) -> Iterator[Request]:
@@ -80,12 +60,3 @@ def _spoilt(good: Request, rng: random.Random) -> Request:
             Request(name, image, b'{"points": [{"x": 1, "y": 2, "label": 1}]}', "unsupported_prompt"),
         ]
     )
-
-
-def giant() -> bytes:
-    """The beginning of a BMP file of 60000x60000 pixels."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (4, 4)).save(buffer, "BMP")
-    data = bytearray(buffer.getvalue())
-    data[18:26] = (60_000).to_bytes(4, "little") * 2
-    return bytes(data)

@@ -28,6 +28,7 @@ def error_of(data):
     return None
 
 
+@pytest.mark.slow("tries thousands of inputs")
 def test_broken_images():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     errors = []
@@ -42,6 +43,7 @@ def test_broken_images():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before < MOST_MEMORY
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @pytest.mark.parametrize(
     "name",
     [

@@ -146,7 +146,7 @@ def test_missing_files(tmp_path):
 
 
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
-def test_sha256(tmp_path, size):
+def test_sha256_is_that_of_hashlib(tmp_path, size):
     path = tmp_path / "file"
     path.write_bytes(os.urandom(size))
     assert sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()

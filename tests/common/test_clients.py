@@ -46,6 +46,7 @@ def listening(server, patterns):
     client.close()
 
 
+@pytest.mark.slow("starts processes")
 def test_there_and_back_over_channels(server, image, tmp_path):
     with (
         server.worker(),
@@ -66,6 +67,7 @@ def test_there_and_back_over_channels(server, image, tmp_path):
         assert overlay.size == (24, 16)
 
 
+@pytest.mark.slow("starts processes")
 def test_there_and_back_over_streams(server, image, tmp_path):
     prompt = tmp_path / "prompt.json"
     prompt.write_bytes(json.dumps({"objects": [json.loads(PROMPT)] * 2}).encode())
@@ -79,6 +81,7 @@ def test_there_and_back_over_streams(server, image, tmp_path):
     assert [entry["meta"]["object"] for entry in opex["objects"]] == ["0", "1"]
 
 
+@pytest.mark.slow("starts processes")
 def test_an_error_is_written_and_told(server, image, tmp_path):
     with server.worker(), start_receiving(server, tmp_path / "out", "--count", "1") as receiver:
         listening(server, 3)
@@ -117,6 +120,7 @@ def test_a_database_that_is_not_there(server, image):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow("starts processes")
 def test_the_name_of_a_stream_is_a_list(server, client, image, tmp_path):
     client.rpush("requests", "1")
     client.rpush("results", "1")

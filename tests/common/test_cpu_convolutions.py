@@ -84,6 +84,6 @@ def test_where_winograd_pays_off():
     assert not pays_off(nn.Conv2d(256, 256, 1))
 
 
-def test_types():
+def test_float32_alone_is_supported():
     assert supports(torch.float32) == torch.backends.mkldnn.is_available()
     assert not supports(torch.float64)

@@ -18,6 +18,7 @@ def test_the_cpu_is_always_there():
     assert select_device("cpu") == "cpu"
 
 
+@pytest.mark.slow("takes a second or more")
 @pytest.mark.parametrize("name", ["", "gpu", "cuda:99", "cpu:x", "meta", "xpu", "mps", "xla", "hpu", "privateuseone"])
 def test_devices_that_do_not_work(name):
     with pytest.raises(

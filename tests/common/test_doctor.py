@@ -21,6 +21,7 @@ from maskworks.config import RedisServerConfig
 from maskworks.errors import BadImage, DeviceError
 from maskworks.geometry import extreme_values
 from maskworks.types import Instance, Request
+from maskworks_torch.doctor.checkup import architecture
 from tests.support.redis_process import SERVER, RedisProcess
 
 DOCTOR = [Path(sysconfig.get_path("scripts")) / "maskworks", "doctor"]
@@ -36,18 +37,36 @@ def examined(*flags, **environment):
     return done.returncode, findings
 
 
-def test_a_right_installation(tmp_path):
+@pytest.fixture
+def guarded_server(tmp_path):
+    """A Redis server with a password and a limit that it keeps by forgetting."""
+    if SERVER is None:
+        pytest.skip("redis-server is not installed")
+    (tmp_path / "redis").mkdir()
+    limits = ("--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru")
+    server = RedisProcess(tmp_path / "redis", "--requirepass", "right", *limits)
+    yield server
+    server.stop()
+
+
+@pytest.mark.slow("computes with every model")
+def test_a_right_installation(tmp_path, guarded_server):
     weights = tmp_path / "weights.pth"
     weights.write_bytes(b"abc")
-    code, found = examined("--device", "cpu", "--weights", str(weights), XDG_CACHE_HOME=str(tmp_path))
+    redis_flags = ["--redis_port", str(guarded_server.port), "--redis_password_env", "SECRET"]
+    flags = ["--device", "cpu", "--weights", str(weights), *redis_flags]
+    code, found = examined(*flags, XDG_CACHE_HOME=str(tmp_path), SECRET="right")
     assert [entry for entry in found.values() if entry["state"] == "problem"] == []
     assert code == 0
     assert "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" in found["weights.pth"]["text"]
     assert found["dextr"]["state"] == "ok"
     assert "IoU" in found["dextr"]["text"]
     assert found["cache"]["text"].startswith(str(tmp_path))
+    assert found["redis"]["state"] == "ok"
+    assert found["redis memory"]["state"] == "note"
 
 
+@pytest.mark.slow("computes with every model")
 def test_a_wrong_installation_says_everything_that_is_wrong():
     code, found = examined("--device", "cuda:99", "--redis_port", "1", "--weights", "missing.pth")
     assert code == 1
@@ -63,20 +82,13 @@ def test_wrong_flags():
     assert subprocess.run(DOCTOR[:1], capture_output=True, check=False).returncode == 2
 
 
-@pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
-def test_redis(tmp_path):
-    server = RedisProcess(tmp_path, "--requirepass", "right", "--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru")
-    port = ["--device", "cpu", "--redis_port", str(server.port)]
-    try:
-        _, found = examined(*port, "--redis_password_env", "SECRET", SECRET="right")
-        assert found["redis"]["state"] == "ok"
-        assert found["redis memory"]["state"] == "note"
-        code, found = examined(*port, "--redis_password", "hunter2")
-        assert (code, found["redis"]["state"]) == (1, "problem")
-        assert "refuses" in found["redis"]["text"]
-        assert "hunter2" not in json.dumps(found)
-    finally:
-        server.stop()
+@pytest.mark.slow("computes with every model")
+def test_a_server_that_refuses_a_password_is_named_without_it(guarded_server):
+    flags = ["--device", "cuda:99", "--redis_port", str(guarded_server.port), "--redis_password", "hunter2"]
+    code, found = examined(*flags)
+    assert (code, found["redis"]["state"]) == (1, "problem")
+    assert "refuses" in found["redis"]["text"]
+    assert "hunter2" not in json.dumps(found)
 
 
 @pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
@@ -107,7 +119,7 @@ def test_the_cache_cannot_be_written(tmp_path, monkeypatch):
     ],
 )
 def test_architectures(own, built_for, state):
-    assert system.architecture(own, built_for).state == state
+    assert architecture(own, built_for).state == state
 
 
 def test_a_check_that_breaks_is_a_finding():
@@ -125,7 +137,7 @@ def test_a_check_that_breaks_is_a_finding():
     assert [f.text for f in guarded("c", refuses)] == ["--device x: not there"]
 
 
-def test_the_report():
+def test_findings_are_reported_as_a_table_and_as_json():
     findings = [Finding("one", "ok", "1"), Finding("three", "problem", "word " * 40)]
     lines = table(findings, width=80).splitlines()
     assert lines[0] == "ok       one    1"
@@ -154,7 +166,7 @@ class Fixed:
         return [self.answer if isinstance(self.answer, Exception) else [Instance(self.answer)] for _ in requests]
 
 
-def test_trials():
+def test_a_trial_tells_wrong_masks_from_right_ones():
     image, mask = known_image()
     request = Request("known", image)
     other = np.roll(mask, 40, axis=1)

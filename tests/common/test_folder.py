@@ -46,6 +46,7 @@ def test_the_mask_of_an_upper_case_png_image(folders):
     assert folders.names() == {"A.PNG", "A.points", "A-mask.png", "A.json"}
 
 
+@pytest.mark.slow("starts processes")
 def test_an_image_and_its_ground_truth_again_and_again(folders):
     for label in (1, 2):
         for name in ("cup.jpg", "cup-mask.png"):
@@ -56,6 +57,7 @@ def test_an_image_and_its_ground_truth_again_and_again(folders):
         assert (folders.out / "cup-mask.png").read_bytes() == encoded()
 
 
+@pytest.mark.slow("starts processes")
 def test_a_mask_as_an_image(folders):
     """In the output folder it would pass for the mask that it was, and be replaced by the next one."""
     folders.add("a.jpg", encoded(fmt="JPEG"))
@@ -80,6 +82,7 @@ def test_the_error_of_an_earlier_try_is_taken_away(folders):
     assert folders.names(folders.failed) == set()
 
 
+@pytest.mark.slow("starts processes")
 def test_an_error_stays_as_long_as_what_it_is_about(folders):
     folders.add("a.png", b"")
     folders.run("--incomplete_wait", "0")
@@ -97,6 +100,7 @@ def test_inputs_are_deleted_on_request_but_never_when_they_failed(folders):
     assert folders.names(folders.failed) == {"bad.jpg", "bad.points", "bad.error.json"}
 
 
+@pytest.mark.slow("starts processes")
 @pytest.mark.parametrize(
     "name", ["a b.jpg", "a\nb.jpg", "ünï çödé 漢字.jpg", "a.b.c.jpg", "-f.jpg", "%s{}'\".JPG", "x" * 240 + ".jpg"]
 )
@@ -158,7 +162,7 @@ def test_halves_may_come_in_any_order_and_in_pieces(folders, first, watchdog):
                 for piece in (data[: len(data) // 2], data[len(data) // 2 :]):
                     file.write(piece)
                     file.flush()
-                    time.sleep(0.3)
+                    time.sleep(0.3)  # the worker looks some times, and must not take what is not all there
                     assert folders.names() == set() or piece is not data
         wait_until(lambda: "a.points" in folders.names())
         worker.send_signal(signal.SIGTERM)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,12 +40,20 @@ def test_a_prompt_is_complete_when_it_is_json(tmp_path):
     assert ends_where_it_should(path, LIMITS, is_prompt=True)
 
 
-def test_half_written_files_are_given_up_when_they_stay_as_they_are(tmp_path):
+def clock(monkeypatch):
+    """The scanner's clock, which stands still unless it is put forward."""
+    now = [1000.0]
+    monkeypatch.setattr("maskworks.transports.folder.scan.time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_half_written_files_are_given_up_when_they_stay_as_they_are(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(encoded()[:-5])
     (tmp_path / "a.points").write_bytes(PROMPT)
-    arrivals = Scanner(tmp_path, ".points", 0.2)
+    now = clock(monkeypatch)
+    arrivals = Scanner(tmp_path, ".points", 60)
     assert (arrivals.scan().ready, arrivals.scan().growing) == ((), 1)
-    time.sleep(0.25)
+    now[0] += 61
     assert [pair.image for pair in arrivals.scan().ready] == ["a.png"]
 
 
@@ -95,14 +104,15 @@ def test_pipes_and_devices_are_not_looked_at(tmp_path):
 
 
 @pytest.mark.parametrize("target", ["nowhere", "circle.png", "file/inside", "x" * 300])
-def test_links_that_lead_nowhere_are_given_up_in_the_end(tmp_path, target):
+def test_links_that_lead_nowhere_are_given_up_in_the_end(tmp_path, target, monkeypatch):
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "circle.png").symlink_to(target)
     (tmp_path / "good.png").write_bytes(encoded())
-    arrivals = Scanner(tmp_path, None, 0.1)
+    now = clock(monkeypatch)
+    arrivals = Scanner(tmp_path, None, 60)
     found = arrivals.scan()
     assert ([pair.image for pair in found.ready], found.growing) == (["good.png"], 1)
-    time.sleep(0.15)
+    now[0] += 61
     assert [pair.image for pair in arrivals.scan().ready] == ["circle.png", "good.png"]
 
 

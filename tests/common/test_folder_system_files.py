@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from tests.support.samples import encoded
 from tests.support.workplace import wait_until
 
@@ -31,6 +33,7 @@ def test_a_worker_goes_on_after_its_claim_was_looked_at(folders):
     assert folders.names(folders.failed) == set()
 
 
+@pytest.mark.slow("starts processes")
 def test_a_claim_that_was_looked_at_is_taken_over(folders):
     folders.add("a.jpg", encoded(fmt="JPEG"))
     with folders.start(seconds=30) as worker:

@@ -29,9 +29,10 @@ def changed(data, random):
     return bytes(array)
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @pytest.mark.filterwarnings("ignore")  # torch and Pillow remark on what is broken
 @pytest.mark.parametrize("name", TARGETS)
-def test_targets(name):
+def test_a_fuzz_target_takes_seeds_and_changed_seeds(name):
     random = np.random.default_rng(0)
     seeds = list(target(name).seeds())
     for seed in seeds:

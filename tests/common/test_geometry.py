@@ -84,6 +84,7 @@ def drawn_by_pillow(regions, shape):
     return np.asarray(image)
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_filled_rings_are_the_mask_again(kind: Callable):
     rng = np.random.default_rng(1)
@@ -97,6 +98,7 @@ def test_filled_rings_are_the_mask_again(kind: Callable):
         assert all(len(ring) >= 3 and ring.dtype == np.int32 for ring in rings)
 
 
+@pytest.mark.slow("tries thousands of inputs")
 def test_every_part_and_every_hole_of_3x4_pixels():
     for bits in range(2**12):
         mask = (bits >> np.arange(12) & 1).astype(np.uint8).reshape(3, 4)

@@ -189,6 +189,7 @@ def references(value):
             yield from references(item)
 
 
+@pytest.mark.slow("starts processes")
 def test_the_page_loads_nothing_from_elsewhere(client):
     page = client.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"

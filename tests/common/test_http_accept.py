@@ -41,5 +41,5 @@ def test_what_is_not_taken_is_not_sent(accept):
     ("header", "taken"),
     [("", False), ("gzip", True), ("br, GZIP;q=0.3", True), ("gzip;q=0, *", False), ("*", True), ("identity", False)],
 )
-def test_gzip(header, taken):
+def test_accept_encoding_decides_about_gzip(header, taken):
     assert takes_gzip(header) == taken

@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from maskworks.config import HttpConfig
+from maskworks.transports.http.server import HttpServer
+from maskworks.transports.http.transport import HttpTransport
 from tests.support.http_process import HttpProcess, check_headers_are_cut_off, read_answer
 from tests.support.samples import PROMPT, encoded
 from tests.support.workplace import wait_until
@@ -67,6 +71,7 @@ def test_trailers_that_never_end_are_cut_off(server):
         check_headers_are_cut_off(connection, 10_000)
 
 
+@pytest.mark.slow("starts processes")
 def test_what_is_sent_ahead_is_bounded():
     server = HttpProcess(seconds=1)
     with server.connect() as connection:
@@ -85,18 +90,49 @@ def test_answers_that_nobody_reads_are_thrown_away(server, kept):
         wait_until(lambda: sockets(server) <= before)
 
 
+@pytest.mark.slow("starts processes")
 def test_a_slow_reader_gets_all_of_it(server):
     """It takes longer than --request_timeout, but never pauses for as long."""
     with large_answer(server, "close") as connection:
         answer = b""
         for part in range(1, 9):
-            time.sleep(0.5)
+            time.sleep(0.5)  # it is slow, but never silent
             while len(answer) < part * 500_000:
                 answer += connection.recv(10_000)
         answer += read_answer(connection)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert f"content-length: {len(body)}".encode() in head
     assert len(body) > LARGE
+
+
+async def empty(scope, receive, send):
+    """An application that answers everything with nothing."""
+    await send({"type": "http.response.start", "status": 204})
+    await send({"type": "http.response.body"})
+
+
+def test_a_request_that_is_on_its_way_when_the_server_stops_is_answered(monkeypatch):
+    monkeypatch.setattr("maskworks.transports.http.connection._DRAIN_SECONDS", 60)
+    stop = threading.Event()
+    with HttpServer(empty, HttpTransport(), HttpConfig(host="127.0.0.1", port=0), stop) as server:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        with socket.create_connection(address, 60) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"204" in connection.recv(10_000)
+            stop.set()
+            wait_until(lambda: refused(address))
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = read_answer(connection)
+    assert answer.startswith(b"HTTP/1.1 204")
+    assert b"connection: close" in answer
+
+
+def refused(address) -> bool:
+    try:
+        socket.create_connection(address, 60).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def large_answer(server, kept: str) -> socket.socket:

@@ -82,7 +82,7 @@ def test_transparent_colours_are_colours(mode, transparency):
 
 
 @pytest.mark.parametrize(("mode", "options"), [("L", {}), ("RGB", {}), ("RGB", {"progressive": True}), ("CMYK", {})])
-def test_jpeg(mode, options):
+def test_jpeg_of_every_mode_and_kind(mode, options):
     image = Image.fromarray(smooth()).convert(mode)
     decoded = decode(encoded(image, "JPEG", quality=95, **options))
     assert abs(decoded.astype(int) - np.asarray(image.convert("RGB"))).mean() < 3
@@ -192,10 +192,10 @@ def tiff_header(width, height):
 def test_huge_sizes_are_refused_from_the_header(header):
     data = header(50_000, 50_000)
     with peak_memory() as peak:
-        start = time.perf_counter()
+        start = time.process_time()  # of this process alone
         with pytest.raises(ImageTooLarge, match=r"50000x50000 .* at most 100000000 \(--max_pixels\)"):
             decode(data)
-        assert time.perf_counter() - start < 1
+        assert time.process_time() - start < 1
         assert peak() < 1_000_000
 
 
@@ -227,6 +227,7 @@ def test_limit_of_bytes():
         decode(data, max_bytes=len(data) - 1)
 
 
+@pytest.mark.slow("takes a second or more")
 def test_large_images_within_the_limit_are_read_without_a_warning():
     data = encoded(Image.new("1", (10_000, 9_000)), "PNG")  # above the number at which Pillow begins to warn
     assert decode(data).shape == (9_000, 10_000, 3)

@@ -58,7 +58,7 @@ def test_no_more_is_held_than_promised(batch_size):
 
     class Counting(Bright):
         def predict(self, requests):
-            time.sleep(0.02)
+            time.sleep(0.02)  # for as long as the model works, the loop may take what it wants; it must not
             held.append((under_test.in_flight, len(requests)))
             return super().predict(requests)
 
@@ -77,10 +77,15 @@ def test_step_without_work_returns():
 
 def test_jobs_that_arrive_later_are_taken():
     transport = MemoryTransport(jobs(1))
-    timer = threading.Timer(0.1, lambda: transport.put(a_job("late", encoded(), PROMPT)))
-    timer.start()
-    metrics = loop(transport, Bright(0.3)).run()
-    assert metrics.done == 2
+    late = [a_job("late", encoded(), PROMPT)]
+
+    class Busy(Bright):
+        def predict(self, requests):
+            while late:
+                transport.put(late.pop())
+            return super().predict(requests)
+
+    assert loop(transport, Busy()).run().done == 2
 
 
 def test_stop_finishes_what_runs_and_gives_back_the_rest():
@@ -113,14 +118,15 @@ def test_max_jobs_ends_the_loop():
 
 
 class Full(MemoryTransport):
-    """Cannot deliver until `room` is set."""
+    """Cannot deliver the first `failures` times."""
 
-    def __init__(self, jobs):
+    def __init__(self, jobs, failures):
         super().__init__(jobs)
-        self.room = threading.Event()
+        self.failures = failures
 
     def deliver(self, job, outcome):
-        if not self.room.is_set():
+        self.failures -= 1
+        if self.failures >= 0:
             raise TransportError("no space left")
         super().deliver(job, outcome)
 
@@ -131,16 +137,14 @@ class Full(MemoryTransport):
 
 
 def test_a_failing_transport_ends_the_run_and_keeps_the_jobs():
-    transport = Full(jobs(3))
+    transport = Full(jobs(3), failures=1000)
     with pytest.raises(TransportError, match="no space"):
         loop(transport).run()
     assert transport.backlog == 3
 
 
 def test_a_patient_loop_tries_again():
-    transport = Full(jobs(3))
-    timer = threading.Timer(0.3, transport.room.set)
-    timer.start()
+    transport = Full(jobs(3), failures=1)
     metrics = loop(transport, patient=True).run()
     assert metrics.done == 3
     assert {job.id for job, _ in transport.outcomes} == {"0", "1", "2"}

@@ -7,12 +7,12 @@ from maskworks.errors import OutOfMemory
 from maskworks.memory_errors import memory_errors
 
 
-def test_on_a_cpu():
+def test_running_out_of_memory_on_a_cpu():
     with pytest.raises(OutOfMemory, match="send fewer or smaller ones"), memory_errors():
         torch.empty(2**50)
 
 
-def test_on_a_gpu():
+def test_running_out_of_memory_on_a_gpu():
     with pytest.raises(OutOfMemory), memory_errors():
         raise torch.OutOfMemoryError("CUDA out of memory")
 

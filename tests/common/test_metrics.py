@@ -49,5 +49,5 @@ def test_times_add_up_by_stage_also_those_of_errors():
         ),
     ],
 )
-def test_summary(outcomes, text):
+def test_the_summary_counts_outcomes(outcomes, text):
     assert re.fullmatch(text + r"\d+\.\d s, \d+\.\d images/s", counted(*outcomes).summary())

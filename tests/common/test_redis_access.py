@@ -67,6 +67,7 @@ def tls_server(tmp_path, certificate):
     plain.stop()
 
 
+@pytest.mark.slow("starts processes")
 def test_tls_with_the_certificate_named(tls_server, certificate):
     cert = str(certificate[0])
     client = redis.Redis("127.0.0.1", tls_server.port, ssl=True, ssl_ca_certs=cert)
@@ -74,6 +75,7 @@ def test_tls_with_the_certificate_named(tls_server, certificate):
     assert answered(tls_server, client, "--redis_url", url)[0] == "one"
 
 
+@pytest.mark.slow("starts processes")
 def test_tls_with_a_certificate_that_nobody_vouches_for(tls_server):
     url = f"rediss://:{SECRET}@127.0.0.1:{tls_server.port}/0"
     with tls_server.worker("--redis_url", url, "--redis_give_up", "1") as worker:

@@ -79,7 +79,7 @@ def full(server):
 @pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 def test_while_the_model_is_busy(full, client):
     counted, listener = [], Listener(client, "out_errors")
-    full.count_refusals(counted.append)
+    full.count_overloads(counted.append)
     wait_until(lambda: client.pubsub_numpat() > 0)
     for number in range(5):
         client.publish("in", message(id=str(number)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from urllib.request import urlopen
 
 import pytest
@@ -74,6 +73,7 @@ def test_the_input_is_a_pattern(server, client, listener):
         end(worker)
 
 
+@pytest.mark.slow("starts processes")
 def test_a_burst_is_answered_to_the_last_request(server, client, listener):
     with server.worker(seconds=0.02) as worker:
         subscribed(client)
@@ -142,7 +142,6 @@ def test_a_connection_that_is_cut_is_made_again(server, client):
         subscribed(client)
         before = {entry["id"] for entry in client.client_list(_type="pubsub")}
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes")
-        time.sleep(0.5)
         wait_until(lambda: any(c["psub"] == "1" and c["id"] not in before for c in client.client_list(_type="pubsub")))
         again = Listener(client, "results")
         client.publish("requests", message(id="after"))
@@ -160,6 +159,7 @@ def test_gives_up_when_told_to(server):
     assert "Traceback" not in said
 
 
+@pytest.mark.slow("starts processes")
 def test_a_wrong_password_is_refused_and_not_shown(tmp_path):
     server = RedisProcess(tmp_path, "--requirepass", "right")
     try:

@@ -122,7 +122,7 @@ def test_once_it_is_to_stop_a_large_message_is_not_sent_again(away, monkeypatch)
     tries = []
 
     def send():
-        tries.append(time.sleep(0.1))
+        tries.append(time.sleep(0.1))  # a try that takes longer than what is left
         raise exceptions.TimeoutError("slow line")
 
     with pytest.raises(GaveUp, match="slow line"):

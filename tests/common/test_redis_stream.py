@@ -75,6 +75,7 @@ def test_answers_go_where_they_are_wanted(server, client):
     assert client.xlen("results") == 0
 
 
+@pytest.mark.slow("starts processes")
 def test_500_large_requests(server, client):
     text = heavy_message(1_300_000)
     with server.worker(*STREAM, "--batch_size", "8", "--quiet") as worker:
@@ -85,13 +86,14 @@ def test_500_large_requests(server, client):
     assert len(found) == 500
 
 
+@pytest.mark.slow("starts processes")
 def test_workers_die_and_nothing_is_lost(server, client, capsys):
     for index in range(300):
         client.xadd("requests", {"data": message(id=str(index), label=1 + index % 9)})
     workers = [server.start_worker(*STREAM, "--quiet", seconds=0.02) for _ in range(3)]
     victims = []
-    for _ in range(4):
-        time.sleep(0.8)
+    for number in range(1, 5):
+        wait_until(lambda number=number: client.xlen("results") >= 50 * number, 60)
         victims.append(victim := workers.pop(0))
         victim.kill()
         victim.communicate()
@@ -109,6 +111,7 @@ def test_workers_die_and_nothing_is_lost(server, client, capsys):
     assert duplicates <= 6 * len(victims)  # what a worker has in hand
 
 
+@pytest.mark.slow("starts processes")
 def test_a_long_job_is_not_taken_from_a_living_worker(server, client):
     client.xgroup_create("requests", "maskworks", "0", mkstream=True)
     client.xadd("requests", {"data": message(id="long")})
@@ -120,6 +123,7 @@ def test_a_long_job_is_not_taken_from_a_living_worker(server, client):
     assert [len(answers) for answers in found.values()] == [1]
 
 
+@pytest.mark.slow("starts processes")
 def test_much_work_of_the_dead_is_taken_over_once(server, client):
     client.xgroup_create("requests", "maskworks", "0", mkstream=True)
     for index in range(12):
@@ -133,6 +137,7 @@ def test_much_work_of_the_dead_is_taken_over_once(server, client):
     assert client.xlen("results_errors") == 0
 
 
+@pytest.mark.slow("starts processes")
 def test_what_ends_every_worker_is_put_aside(server, client):
     client.xgroup_create("requests", "maskworks", "0", mkstream=True)
     client.xadd("requests", {"data": message(id="deadly")})
@@ -153,6 +158,7 @@ def test_what_ends_every_worker_is_put_aside(server, client):
     assert client.xlen("requests") == 0
 
 
+@pytest.mark.slow("starts processes")
 def test_a_deadly_request_takes_no_other_along(server, client):
     for index in range(8):
         client.xadd("requests", {"data": message(id=str(index), label=99 if index == 2 else 1)})
@@ -178,8 +184,8 @@ def test_entries_survive_a_connection_that_breaks_while_they_are_taken_over(serv
     for index in range(3):
         client.xadd("requests", {"data": message(id=str(index))})
     client.xgroup_create("requests", "maskworks", "0")
-    client.xreadgroup("maskworks", "dead", {"requests": ">"})
-    time.sleep(0.35)
+    ((_, entries),) = client.xreadgroup("maskworks", "dead", {"requests": ">"})
+    client.xclaim("requests", "maskworks", "dead", 0, [entry for entry, _ in entries], idle=10_000_000, justid=True)
     transport = stream_transport(server, redis_claim_idle=0.3)
     look, looks = transport._deliveries, []
 
@@ -210,6 +216,7 @@ def test_results_do_not_go_into_something_else(server, client):
     assert client.xlen("requests") == 1
 
 
+@pytest.mark.slow("starts processes")
 def test_a_stopped_worker_leaves_its_entries_to_others_at_once(server, client):
     for index in range(6):
         client.xadd("requests", {"data": message(id=str(index))})
@@ -244,7 +251,7 @@ def test_a_full_server_is_waited_for(server, client):
         used = client.info("memory")["used_memory"]
         client.xadd("requests", {"data": message(id="b")})
         client.config_set("maxmemory", used // 2)
-        time.sleep(1)
+        wait_until(lambda: "errorstat_OOM" in client.info("errorstats"))
         client.config_set("maxmemory", 0)
         client.xadd("requests", {"data": message(id="c")})
         assert set(results(client, 3)) == {"a", "b", "c"}
@@ -285,12 +292,13 @@ def test_a_deleted_stream_is_made_again(server, client):
         client.xadd("requests", {"data": message(id="a")})
         results(client, 1)
         client.delete("requests")
-        time.sleep(0.5)
+        wait_until(lambda: client.exists("requests"))
         client.xadd("requests", {"data": message(id="b")})
         assert set(results(client, 2)) == {"a", "b"}
         end(worker)
 
 
+@pytest.mark.slow("starts processes")
 def test_results_are_trimmed(server, client):
     with server.worker(*STREAM, "--redis_maxlen", "100", "--quiet", "--batch_size", "8") as worker:
         for index in range(400):

@@ -53,7 +53,7 @@ def test_contours_and_holes_restore_the_mask(density):
     assert all(type(value) is int for ring in text["contours"] for point in ring for value in point)
 
 
-def test_members():
+def test_a_reply_has_no_members_but_those_needed():
     ring = np.ones((5, 5), bool)
     ring[1:4, 1:4] = False
     text, _ = reply(Instance(ring, (2, 3)), Instance(None), Instance(np.ones((2, 2), bool)), meta={"cache": "hit"})
@@ -93,7 +93,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize(("code", "error"), ERRORS.items(), ids=ERRORS)
-def test_errors(code, error):
+def test_an_error_has_a_code_a_message_and_the_id(code, error):
     text = json.loads(encode_error(error, "mine", {"segmenter": {"type": "DEXTR"}}))
     assert text == {
         "error": {"code": code, "message": error.message},

@@ -25,7 +25,7 @@ def message(**members):
     return a_job("entry-7", json.dumps({"image": IMAGE_TEXT, **members}).encode())
 
 
-def test_pair():
+def test_an_image_and_a_prompt_file_make_a_request():
     request = read_pair(a_job("a", IMAGE, PROMPT), CONFIG)
     np.testing.assert_array_equal(request.image, np.asarray(picture()))
     assert request.size == (16, 24)

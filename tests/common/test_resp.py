@@ -51,7 +51,7 @@ def sent(theirs, text, pieces=1):
         (b">2\r\n:1\r\n*1\r\n$1\r\nx\r\n", [1, [b"x"]]),
     ],
 )
-def test_values(pair, text, value):
+def test_every_kind_of_value_is_read(pair, text, value):
     ours, theirs = pair
     theirs.sendall(text)
     assert RespReader(ours).read() == value

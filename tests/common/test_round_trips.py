@@ -35,13 +35,14 @@ def predicted(found, name="name"):
 
 @many
 @given(masks(24))
-def test_rings(mask):
+def test_rings_filled_are_the_mask_again(mask):
     np.testing.assert_array_equal(fill(trace(mask), mask.shape), mask)
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @many
 @given(prompts())
-def test_prompts(value):
+def test_prompts_are_read_as_they_were_written(value):
     singles = value.get("objects", [value])
     parsed = parse_prompt(json.loads(json.dumps(value)))
     assert len(parsed) == len(singles)
@@ -66,6 +67,7 @@ def places(value, path=()):
         yield from places(inner, (*path, key))
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @many
 @given(st.data(), single_prompts(), json_values())
 def test_a_prompt_with_anything_put_in_somewhere(data, value, thing):
@@ -92,9 +94,10 @@ def parsed_or_error(value):
         return error
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @many
 @given(prompts(), st.none() | NAMES, st.none() | NAMES, st.booleans())
-def test_messages(value, name, reply_to, under_prompt):
+def test_messages_are_read_as_they_were_written(value, name, reply_to, under_prompt):
     text = {"image": base64.b64encode(encoded()).decode(), **({"prompt": value} if under_prompt else value)}
     text |= {key: given for key, given in (("id", name), ("reply_to", reply_to)) if given is not None}
     request = read_message(a_job("entry", json.dumps(text).encode()), InputConfig())
@@ -104,6 +107,7 @@ def test_messages(value, name, reply_to, under_prompt):
     assert request.image[8, 8].tolist() == [255, 255, 255]
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @many
 @given(st.dictionaries(st.sampled_from(["image", "points", "prompt", "id", "reply_to", "box", "x"]), json_values()))
 def test_messages_of_anything(value):
@@ -121,9 +125,10 @@ def test_messages_that_are_no_text(data):
     assert all(part is None or isinstance(part, str) for part in find_address(data))
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @many
 @given(st.lists(instances(), max_size=4), NAMES)
-def test_replies(found, name):
+def test_replies_are_read_as_they_were_written(found, name):
     prediction = predicted(found, name)
     again = decode_reply(encode_reply(prediction), "other")
     assert again.request.id == name
@@ -133,9 +138,10 @@ def test_replies(found, name):
         np.testing.assert_array_equal(fill(regions, (20, 20)), fill(expected, (20, 20)))
 
 
+@pytest.mark.slow("tries thousands of inputs")
 @many
 @given(st.lists(instances(), max_size=4), NAMES)
-def test_opex(found, name):
+def test_opex_is_read_as_it_was_written(found, name):
     prediction = predicted(found, name)
     again = ObjectPredictions.from_json_string(encode_opex(prediction).decode())
     assert again.id == name

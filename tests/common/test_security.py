@@ -21,6 +21,7 @@ from tests.support.samples import PROMPT, encoded
 from tests.support.workplace import wait_until
 
 
+@pytest.mark.slow("starts processes")
 @pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 @pytest.mark.parametrize("mode", ["pubsub", "stream"])
 @pytest.mark.parametrize("reply_to", ["private", "results_of_another_kind", "results\ud800"])

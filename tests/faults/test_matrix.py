@@ -18,9 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from soak.drivers import DRIVERS
-from soak.load import Request, giant
+from tests.support.answers import Answers
+from tests.support.drivers import DRIVERS
+from tests.support.requests import Request, giant
 from tests.support.subjects import CASES
+
+pytestmark = pytest.mark.slow("starts commands with every model")
 
 TRANSPORTS = [
     pytest.param(
@@ -33,7 +36,7 @@ TRANSPORTS = [
 ]
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(scope="module", params=CASES)
 def case(request):
     found = CASES[request.param]
     if found.missing:
@@ -41,10 +44,29 @@ def case(request):
     return found
 
 
-@pytest.fixture(params=TRANSPORTS)
-def driver(request, case, tmp_path):
+@pytest.fixture(scope="module", params=TRANSPORTS)
+def drivers(request, case, tmp_path_factory):
+    """The driver of the last test, if there is one that works, and how to make another one."""
     with ExitStack() as stack:
-        yield DRIVERS[request.param](case.make(), tmp_path / "run", stack)
+        folder = tmp_path_factory.mktemp("runs")
+        numbers = itertools.count()
+        yield [], lambda: DRIVERS[request.param](case.make(), folder / str(next(numbers)), stack)
+
+
+@pytest.fixture
+def driver(request, drivers):
+    """One with a worker and clean books. A worker that passed a test goes on, as they take some seconds to start."""
+    kept, make = drivers
+    found = kept.pop() if kept else make()
+    if not found.alive:
+        found.start()
+    found.answers = Answers()
+    failed = request.session.testsfailed
+    yield found
+    if request.session.testsfailed == failed:
+        kept.append(found)
+    else:
+        found.worker.kill()
 
 
 class Requests:
@@ -96,7 +118,7 @@ def account(driver):
     """What went wrong, for people."""
     answers = driver.answers
     counts = f"{answers.right} right, {answers.refused} refused"
-    return f"{counts}; wrong: {answers.wrong}; lost: {answers.lost()}; {driver.said[-2000:]}"
+    return f"{counts}; wrong: {answers.wrong}; lost: {answers.lost()} {answers.cut_off}; {driver.said[-2000:]}"
 
 
 def check(driver, right):
@@ -125,7 +147,7 @@ def test_killed_and_started_again(driver, case):
     driver.worker.kill()
     driver.worker.wait()
     if driver.loses_with_worker:
-        time.sleep(0.5)  # those who wait find out
+        driver.settle()
         driver.collect()
         driver.answers.forget()
     driver.answers.stopping = False
@@ -148,7 +170,7 @@ def test_terminated_under_load(driver, case):
     driver.answers.stopping = True
     driver.worker.send_signal(signal.SIGTERM)
     assert driver.worker.wait(30) == 0, driver.said
-    time.sleep(0.2)
+    driver.settle()
     driver.collect()
     assert len(driver.answers.lost()) == driver.untouched(), account(driver)
     assert driver.answers.wrong == [], account(driver)

@@ -15,6 +15,8 @@ from maskworks_mmdet.installation import missing
 from maskworks_torch.doctor.reference_network import TOLERANCES, agreement, formula_weights, samples
 from tests.support.torch_threads import torch_threads
 
+pytestmark = pytest.mark.slow("computes with every model")
+
 NEEDS_MMDET = pytest.mark.skipif(bool(missing()), reason="MMDetection is not installed: make mmdetection")
 
 

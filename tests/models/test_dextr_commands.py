@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow("starts commands with a model")
+
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT / "dextr" / "demo" / "photos"
 GOLDEN = ROOT / "tests" / "golden" / "dextr"
@@ -50,7 +52,7 @@ def pixels(path):
         return np.array(image)
 
 
-def test_the_demo(folder):
+def test_the_demo_finds_an_object_in_every_photo(folder):
     shutil.copytree(PHOTOS, folder / "in", dirs_exist_ok=True)
     photos = sorted(PHOTOS.glob("*.jpg"))
     code, said = run(folder, "--model", "demo", "--overlay")

@@ -14,7 +14,10 @@ from PIL import Image
 from tests.support.redis_process import SERVER, Listener, RedisProcess, mask_of, message
 from tests.support.workplace import wait_until
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
+pytestmark = [
+    pytest.mark.skipif(SERVER is None, reason="redis-server is not installed"),
+    pytest.mark.slow("starts commands with a model"),
+]
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PHOTO = Path(__file__).resolve().parents[2] / "dextr" / "demo" / "photos" / "coffee.jpg"

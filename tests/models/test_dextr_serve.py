@@ -12,6 +12,8 @@ from PIL import Image
 
 from tests.support.http_process import HttpProcess, pixels
 
+pytestmark = pytest.mark.slow("starts commands with a model")
+
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PHOTO = Path(__file__).resolve().parents[2] / "dextr" / "demo" / "photos" / "coffee.jpg"
 

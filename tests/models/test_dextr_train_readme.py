@@ -64,7 +64,7 @@ def results(folder):
     return done
 
 
-@pytest.mark.slow
+@pytest.mark.slow("computes with a network")
 @pytest.mark.timeout(300)  # the commands start a dozen processes
 def test_the_commands_of_the_readme(folder, results):
     for command, result in results.items():
@@ -79,7 +79,7 @@ def test_the_commands_of_the_readme(folder, results):
         assert (folder / name).exists(), name
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains a network")
 @pytest.mark.timeout(300)  # the commands start a dozen processes
 def test_the_new_model_predicts(folder, results):
     mask, truth = (np.asarray(Image.open(folder / name)) > 0 for name in ("out/new.png", "masks/photo2_mask0.png"))
@@ -88,7 +88,7 @@ def test_the_new_model_predicts(folder, results):
     assert not all(torch.equal(a, b) for a, b in zip(demo.parameters(), tuned.parameters(), strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains a network")
 @pytest.mark.timeout(300)  # the commands start a dozen processes
 def test_two_processes_train_together(folder, results):
     said = results["torchrun"].stdout

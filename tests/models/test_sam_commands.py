@@ -18,6 +18,8 @@ from PIL import Image
 from tests.support.sam_models import CHECKPOINT, PHOTOS, random_sam
 from tests.support.workplace import Folders, wait_until
 
+pytestmark = pytest.mark.slow("starts commands with a model")
+
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 CUP = {"box": {"x0": 77, "y0": 18, "x1": 479, "y1": 391}}
 

@@ -15,7 +15,10 @@ from tests.support.redis_process import SERVER, Listener, RedisProcess, entries,
 from tests.support.sam_models import CHECKPOINT, PHOTOS
 from tests.support.workplace import wait_until
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
+pytestmark = [
+    pytest.mark.skipif(SERVER is None, reason="redis-server is not installed"),
+    pytest.mark.slow("starts commands with a model"),
+]
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PHOTO = PHOTOS / "coffee.jpg"

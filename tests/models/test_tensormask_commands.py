@@ -18,6 +18,8 @@ from tensormask.model import TensorMask
 from tests.support.redis_process import SERVER, Listener, RedisProcess, mask_of, message
 from tests.support.workplace import wait_until
 
+pytestmark = pytest.mark.slow("starts commands with a model")
+
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tensormask"
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 MODEL = ["--model", str(GOLDEN / "model.safetensors"), "--config", str(GOLDEN / "configs" / "tiny.yaml")]
@@ -57,7 +59,7 @@ def numbered(masks):
     return image
 
 
-def test_a_folder(folder):
+def test_a_folder_with_a_good_and_a_broken_image(folder):
     (folder / "in" / "b.png").write_bytes(b"no image")
     code, said = run(folder, "--threshold", "0.8", "--precision", "fp32", "--incomplete_wait", "0.1", "--overlay")
     assert code == 3, said
@@ -106,11 +108,12 @@ def test_what_cannot_work_is_told_in_a_line(folder, flags, model, code, words):
 
 
 @pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
-def test_redis(tmp_path):
+def test_json_and_bare_images_over_redis(tmp_path):
     server = RedisProcess(tmp_path)
     client = server.client()
     listener = Listener(client, "results", "results_errors")
     flags = ["--redis_in", "requests", "--redis_out", "results", "--redis_port", str(server.port), "--threshold", "0.8"]
+    flags += ["--precision", "fp32"]
     with subprocess.Popen([SCRIPTS / "tensormask_predict_redis", *MODEL, *flags]) as worker:
         try:
             wait_until(lambda: client.pubsub_numpat() > 0, 60)

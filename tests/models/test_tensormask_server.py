@@ -22,8 +22,10 @@ from maskworks_tensormask.image_text import write_image
 from tests.support.http_process import HttpProcess, read_answer
 from tests.support.samples import encoded
 
+pytestmark = pytest.mark.slow("starts commands with a model")
+
 ROOT = Path(__file__).resolve().parents[2]
-TINY = [sys.executable, str(Path(__file__).with_name("tensormask_tiny_server.py"))]
+TINY = [sys.executable, str(ROOT / "tests" / "support" / "tensormask_tiny_server.py")]
 
 
 @pytest.fixture(scope="module")

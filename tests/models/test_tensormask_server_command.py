@@ -18,6 +18,8 @@ from maskworks_tensormask.image_text import write_image
 from tensormask.model import TensorMask
 from tests.support.http_process import HttpProcess
 
+pytestmark = pytest.mark.slow("starts commands with a model")
+
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tensormask"
 CONFIG, WEIGHTS = GOLDEN / "configs" / "tiny.yaml", GOLDEN / "model.safetensors"
 COMMAND = Path(sysconfig.get_path("scripts")) / "tensormask-server"
@@ -54,6 +56,7 @@ def image(name):
         return np.asarray(file.convert("RGB"))
 
 
+@pytest.mark.slow("computes with a network")
 def test_images_go_in_unresized_and_bgr(server, model):
     pixels = image("im0.png")
     with server.client() as client:
@@ -103,6 +106,7 @@ def test_the_threshold_is_strictly_between_0_and_1(flags):
     assert "between 0 and 1" in done.stderr
 
 
+@pytest.mark.slow("computes with a network")
 def test_help_is_long_only():
     done = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True)
     for flag in (

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.imports import imported
+
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "common" / "maskworks" / "src" / "maskworks"
 TORCH = ROOT / "common" / "maskworks_torch" / "src" / "maskworks_torch"
@@ -33,17 +35,6 @@ RANKS = [
 def module(path: Path) -> str:
     """`geometry` for geometry.py, `wire` for wire/image.py."""
     return path.relative_to(CORE).parts[0].removesuffix(".py")
-
-
-def imported(path: Path) -> set[str]:
-    """All modules that a file imports, anywhere in it, with dots."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
 
 
 def dotted(path: Path) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure.test_images import MODELS, ROOT, make, stages
-from tests.support.container import Engine, Options
+from tests.support.container import ROOT, Engine, Options
+from tests.support.dockerfiles import MODELS, make, stages
 
 NEEDED = ("sh", "dirname", "basename", "awk", "sed", "git", "xargs", "mkdir")
 

@@ -13,33 +13,14 @@ import pytest
 import yaml
 
 from tests.support.container import LIST, ROOT, VERSIONS, commands
+from tests.support.dockerfiles import MODELS, dockerfile, make, stages
 
-MODELS = list(VERSIONS)
 LOCKS = sorted((ROOT / "docker" / "lock").glob("*.txt"))
 SHELL = [
     ROOT / "docker" / "image", ROOT / "docker" / "builder", ROOT / "docker" / "run-gpus",
     *sorted((ROOT / "docker" / "steps").glob("*.sh")), *sorted((ROOT / "docker" / "rootfs").rglob("*")),
 ]  # fmt: skip
 TESTED = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text().lower(), flags=re.MULTILINE))
-
-
-def dockerfile(model: str) -> str:
-    return (ROOT / model / "Dockerfile").read_text()
-
-
-def stages(model: str) -> dict[str, str]:
-    """The stages of a Dockerfile by their names; the last one is called `final`."""
-    parts = re.split(r"^FROM ", dockerfile(model), flags=re.MULTILINE)[1:]
-    return {(re.search(r"^\S+ AS (\w+)", part) or ["", "final"])[1]: part.partition("\n")[2] for part in parts}
-
-
-def make(*words: str) -> list[str]:
-    """What a verb would run, with Docker, as words of a command line each."""
-    environment = {**os.environ, "BUILDER": "docker", "DRY_RUN": "1"}
-    done = subprocess.run(
-        ["make", "--no-print-directory", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
-    return done.stdout.splitlines()
 
 
 def test_the_list_names_the_folders_with_a_dockerfile():
@@ -134,8 +115,9 @@ def test_verbs_build_and_publish_under_the_known_names():
 
 
 def test_an_unknown_image_is_refused_with_the_known_ones():
+    environment = {**os.environ, "BUILDER": "docker"}  # whether it is there does not matter
     done = subprocess.run(
-        [ROOT / "docker" / "image", "build", "dextr-tpu"], capture_output=True, text=True, check=False
+        [ROOT / "docker" / "image", "build", "dextr-tpu"], capture_output=True, text=True, check=False, env=environment
     )
     assert done.returncode == 2
     assert "dextr-cpu dextr-cuda" in done.stderr

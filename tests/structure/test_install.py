@@ -72,6 +72,7 @@ def test_an_older_python_is_refused(tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
+@pytest.mark.slow("starts processes")
 def test_torch_alone_comes_from_its_index(tmp_path):
     """The index has torch, and of what torch needs another version than the tested one; the rest is only noted here."""
     index, environment = tmp_path / "simple", tmp_path / "venv"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from fuzz.images import image_files
+from tests.support.image_files import image_files
 
 
 def broken_images() -> Iterator[tuple[str, bytes]]:

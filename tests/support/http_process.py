@@ -34,8 +34,9 @@ class HttpProcess:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         try:
-            wait_until(lambda: any("listening at" in line for line in self.said), 60)
-            self.url = next(line for line in self.said if "listening at" in line).rpartition(" ")[2].strip()
+            wait_until(lambda: self._url() or not self._listener.is_alive(), 60)
+            assert self._url(), f"the server did not start: {''.join(self.said)}"
+            self.url = self._url()
             self.port = int(self.url.rpartition(":")[2])
             wait_until(lambda: httpx.get(f"{self.url}/ready").status_code == 200, 60)
         except BaseException:
@@ -46,6 +47,10 @@ class HttpProcess:
         with self.process.stderr as lines:
             for line in lines:
                 self.said.append(line)
+
+    def _url(self) -> str:
+        """What it says about where it listens; "" if it has not said so yet."""
+        return next((line.rpartition(" ")[2].strip() for line in self.said if "listening at" in line), "")
 
     def client(self, **settings: object) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60, **settings)

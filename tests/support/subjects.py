@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from soak.subject import DEXTR, Subject
 from tests.support.mmdet_model import write_model
+from tests.support.subject import DEXTR, Subject
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 

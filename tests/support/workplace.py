@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -78,3 +79,21 @@ def wait_until(condition: Callable[[], object], timeout: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
+
+
+def wait_for_line(worker: subprocess.Popen[str], words: str) -> str:
+    """Reads what a worker says up to the line with these words; all of it. The worker has to say them."""
+    assert worker.stderr is not None
+    said = ""
+    for line in worker.stderr:
+        said += line
+        if words in line:
+            return said
+    raise AssertionError(f"the worker ended without saying {words!r}: {said}")
+
+
+def catches(worker: subprocess.Popen[str], number: signal.Signals) -> bool:
+    """Whether a process has a handler for this signal now."""
+    status = Path(f"/proc/{worker.pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> (number - 1) & 1)

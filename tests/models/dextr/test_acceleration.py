@@ -58,6 +58,7 @@ def assert_close(actual, expected, relative):
     assert (actual - expected).abs().max() <= relative * expected.abs().max()
 
 
+@pytest.mark.slow("computes with a network")
 def test_every_net_and_any_size_and_batch(net):
     before = copy.deepcopy(net.state_dict())
     prepared = acceleration.prepare(net.train(), SIZE)
@@ -101,6 +102,7 @@ def test_what_a_resunet_becomes():
     assert [node.target for node in graph.graph.nodes if node.op == "call_function"] == [upsample_add] * 4
 
 
+@pytest.mark.slow("computes with a network")
 def test_folding_keeps_only_what_inference_needs():
     graph = fold(architectures.build("deeplab3"))
     kinds = {type(module) for module in graph.modules()}
@@ -108,7 +110,8 @@ def test_folding_keeps_only_what_inference_needs():
     assert not any("aux" in name for name, _ in graph.named_modules())
 
 
-def test_predictions(models, prepared, original):
+@pytest.mark.slow("computes with a network")
+def test_a_prepared_model_predicts_the_same(models, prepared, original):
     case = original.cases["p02"]
     image, points = original.input(case)
     (plain,), (fast,) = (kind["a"].predict([image], [points]) for kind in (models, prepared))

@@ -29,13 +29,13 @@ def test_random_boxes(seed):
 
 
 @pytest.mark.parametrize("size", [(64, 96), (640, 96), (700, 1000), (3, 5), (1, 1), (2, 40_000)])
-def test_sizes(size):
+def test_every_size_is_resampled_as_pillow_does_it(size):
     mask = np.random.default_rng(0).integers(0, 256, (64, 96), dtype=np.uint8)
     start, end = np.zeros(2), np.array([64.0, 96.0])
     np.testing.assert_array_equal(sample_extent(mask, start, end, size), pil(mask, start, end, size))
 
 
-def test_outside():
+def test_outside_of_the_mask_is_background():
     mask = np.full((4, 4), 255, np.uint8)
     assert not sample_extent(mask, np.array([5.0, 0.0]), np.array([9.0, 4.0]), (3, 3)).any()
     half = sample_extent(mask, np.array([-4.0, 0.0]), np.array([4.0, 4.0]), (8, 4))

@@ -98,6 +98,7 @@ def test_a_small_file_cannot_hold_a_large_tensor(tmp_path, values, legacy):
         DextrModel.from_file(tmp_path / "model.pth")
 
 
+@pytest.mark.slow("computes with a network")
 def test_tensors_that_no_net_needs_are_not_copied(tmp_path, values):
     """In float32 each would take 4 MB of its own."""
     one = torch.zeros(2**20, dtype=torch.float16)

@@ -59,6 +59,7 @@ def test_the_originals_files_hold_the_same_in_both_formats(original, models, let
     assert len(model.net.pretrained_parameters) + len(model.net.new_parameters) == len(list(model.net.parameters()))
 
 
+@pytest.mark.slow("computes with a network")
 @pytest.mark.parametrize("name", architectures.NAMES)
 @pytest.mark.parametrize("legacy", [False, True])
 def test_whole_pickles_of_every_net(name, legacy, tmp_path):
@@ -67,6 +68,7 @@ def test_whole_pickles_of_every_net(name, legacy, tmp_path):
     assert_equal(DextrModel.from_file(tmp_path / "model.pth"), saved)
 
 
+@pytest.mark.slow("computes with a network")
 @pytest.mark.parametrize("name", ["denseunet161", "deeplab3", "resunet50"])
 def test_classes_where_the_original_has_them(name, tmp_path, monkeypatch):
     saved = DextrModel(architectures.build(name), (64, 64), 10, 10.0)

@@ -169,7 +169,7 @@ def test_a_missing_file_is_asked_for_once(server, folder):
     assert len(server.asked) == 1
 
 
-def test_offline(folder):
+def test_without_network_the_address_and_the_place_for_the_file_are_told(folder):
     with pytest.raises(DownloadError) as caught:
         download.cached_file("http://127.0.0.1:9/model.pth", SHA256)
     assert "http://127.0.0.1:9/model.pth" in str(caught.value)

@@ -20,6 +20,7 @@ def kind(request, models, prepared):
     return models if request.param == "plain" else prepared
 
 
+@pytest.mark.slow("computes with a network")
 @pytest.mark.parametrize("name", CASES)
 def test_masks_and_logits(original, kind, name):
     case = original.cases[name]
@@ -45,7 +46,7 @@ def test_masks_and_logits(original, kind, name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_boxes(original, name):
+def test_crop_boxes_are_the_originals(original, name):
     case = original.cases[name]
     settings = original.settings[case["model"]]
     crop = crop_box(extreme_points(case["points"]), tuple(settings["target_size_yx"]), settings["padding"])
@@ -68,6 +69,7 @@ def test_crops_and_heat_maps(original, name, as_array):
     np.testing.assert_allclose(heatmap, original.arrays[f"{name}.heatmap"], atol=3e-7)
 
 
+@pytest.mark.slow("computes with a network")
 def test_several_images_in_one_call(original, models):
     cases = [original.cases[name] for name in original.batch]
     images, points = zip(*(original.input(case) for case in cases), strict=True)

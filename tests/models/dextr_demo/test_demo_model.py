@@ -40,6 +40,7 @@ def test_file_is_small_and_says_what_it_is(model):
     assert all(bool(torch.isfinite(p).all()) for p in model.net.parameters())
 
 
+@pytest.mark.slow("computes with a network")
 def test_mean_iou_on_unseen_objects(scores, objects):
     coins = np.array([is_coin(o) for o in objects])
     assert scores.mean() > FLOOR_ALL
@@ -47,6 +48,7 @@ def test_mean_iou_on_unseen_objects(scores, objects):
     assert scores[~coins].mean() > FLOOR_OTHERS
 
 
+@pytest.mark.slow("computes with a network")
 def test_inaccurate_points_cost_little(model, objects, scores):
     moved = jittered(objects, 0.01)
     masks = model.predict([o.image for o in moved], [o.points for o in moved])
@@ -54,7 +56,7 @@ def test_inaccurate_points_cost_little(model, objects, scores):
     assert np.mean(jittered_scores) > scores.mean() - 0.05
 
 
-@pytest.mark.slow
+@pytest.mark.heavy("GrabCut takes most of a quarter of a minute")
 def test_better_than_grabcut_from_the_same_points(model, objects, scores):
     for name, segment in segmenters(model).items():
         if name.startswith("GrabCut"):

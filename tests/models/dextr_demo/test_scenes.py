@@ -19,6 +19,7 @@ def material():
     return Material([photo], [Cutout(photo[:60, :60], alpha)])
 
 
+@pytest.mark.slow("computes with a network")
 @pytest.mark.parametrize("seed", range(8))
 def test_a_seed_gives_one_photo(material, seed):
     image, labels = random_scene(seed, material)
@@ -28,6 +29,7 @@ def test_a_seed_gives_one_photo(material, seed):
     assert not np.array_equal(image[:200, :200], random_scene(seed + 1, material)[0][:200, :200])
 
 
+@pytest.mark.slow("computes with a network")
 def test_photos_have_objects_of_some_size(material):
     found = 0
     for seed in range(20):

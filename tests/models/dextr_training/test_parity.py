@@ -101,6 +101,7 @@ def test_learning_rates(original, name, schedule, power):
     np.testing.assert_allclose(rates, original.arrays[name], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow("trains a network")
 def test_four_steps_of_a_training(original, tmp_path):
     case = original.described["step"]
     path = tmp_path / "model_a.pth"

@@ -36,7 +36,7 @@ def voc(tmp_path, monkeypatch):
     return root
 
 
-def test_splits(voc):
+def test_the_splits_hold_their_objects(voc):
     train, val = PascalVOCDataset("train", None), PascalVOCDataset("val", None, load_input=False)
     assert train.sample_names == ["2007_000001", "2007_000002"]
     assert train.obj_meta_indices.tolist() == [[0, 0, -1], [0, 2, -1], [1, 0, -1], [1, 1, -1]]

@@ -86,7 +86,7 @@ def test_net_without_groups_is_new():
     make_optimizer("sgd", [pretrained, new]).step()
 
 
-def test_repeats():
+def test_a_sampler_repeats_some_times_or_without_end():
     sampler = SequentialSampler(range(3))
     twice = RepeatSampler(sampler, 2)
     assert (list(twice), len(twice)) == ([0, 1, 2, 0, 1, 2], 6)

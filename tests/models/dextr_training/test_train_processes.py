@@ -52,7 +52,7 @@ def finish(processes):
     return [process.returncode for process in processes]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains a network")
 @pytest.mark.timeout(300)  # two processes import torch
 def test_the_model_that_is_written_is_the_one_validated(folder):
     flags = (*FLAGS, "--num_epochs=1", "--accumulate=3")
@@ -65,7 +65,7 @@ def test_the_model_that_is_written_is_the_one_validated(folder):
     assert (float(loss), float(miou)) == pytest.approx((found.loss, found.miou), rel=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains a network")
 @pytest.mark.timeout(300)
 def test_a_signal_to_one_of_them_stops_all(folder):
     processes = start(folder, "job", *FLAGS, "--num_epochs=1000")

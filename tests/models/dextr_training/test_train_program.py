@@ -36,7 +36,7 @@ def losses(folder, job):
     return curve(folder, job, "loss", "val_loss", "val_miou")
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains a network")
 def test_overfits_eight_objects(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     torch.set_num_threads(1)
@@ -54,6 +54,7 @@ def test_overfits_eight_objects(tmp_path, monkeypatch, capsys):
     assert (mask & (label > 0)).sum() / (mask | (label > 0)).sum() > 0.93
 
 
+@pytest.mark.slow("trains a network")
 def test_what_a_run_writes(folder, capsys):
     assert main(["job", *MASKS, *SMALL, VALIDATE, "--val_every_n_epochs=2"]) == 0
     said = capsys.readouterr().out.splitlines()
@@ -95,6 +96,7 @@ def scalars(folder, name):
     return values
 
 
+@pytest.mark.slow("trains a network")
 def test_the_best_is_kept_and_patience_ends(folder, capsys):
     # Without learning no validation is better than the first one, but for the statistics of the normalisation.
     flags = (VALIDATE, "--learning_rate=0", "--num_epochs=40", "--iters_per_epoch=1", "--patience=2")
@@ -108,6 +110,7 @@ def test_the_best_is_kept_and_patience_ends(folder, capsys):
     assert f"epoch {best})" in capsys.readouterr().out
 
 
+@pytest.mark.slow("trains a network")
 def test_a_seed_repeats_with_any_number_of_workers(folder):
     short = (*LABELS, *SMALL, VALIDATE, "--num_epochs=1")
     for job, flags in {"a": (), "b": ("--num_workers=2",), "c": ("--seed=4",)}.items():
@@ -116,6 +119,7 @@ def test_a_seed_repeats_with_any_number_of_workers(folder):
     assert losses(folder, "a") != losses(folder, "c")
 
 
+@pytest.mark.slow("trains a network")
 @pytest.mark.parametrize(
     "flags",
     [("--amp=bf16",), ("--accumulate=2",), ("--whole_pixels",), ("--lr_sched=cosine",), ("--opt_type=sgd",)],
@@ -128,6 +132,7 @@ def test_ways_to_train(folder, flags):
     assert 0 < float(losses(folder, "other")[0][0]) < 0.5
 
 
+@pytest.mark.slow("trains a network")
 def test_the_seed_that_is_told_repeats_what_was_held_back(folder, capsys):
     flags = [flag for flag in (*LABELS, *SMALL, VALIDATE, "--num_epochs=1") if not flag.startswith("--seed")]
     assert main(["first", *flags]) == 0
@@ -137,12 +142,14 @@ def test_the_seed_that_is_told_repeats_what_was_held_back(folder, capsys):
     assert losses(folder, "first") == losses(folder, "second")
 
 
+@pytest.mark.slow("trains a network")
 def test_a_model_that_needs_two_samples(folder, capsys):
     DextrModel(architectures.build("deeplab3"), (64, 64), 4, 3.0).save("deep.safetensors", dtype=torch.float16)
     assert main(["job", *LABELS, *SMALL, "--load_model=deep.safetensors", "--batch_size=1"]) == 2
     assert "--batch_size: 1 leaves each process one sample; deeplab3 needs 2 or more" in capsys.readouterr().err
 
 
+@pytest.mark.slow("trains a network")
 def test_going_on_from_a_model(folder, capsys):
     short = (*LABELS, "--num_epochs=1", "--iters_per_epoch=1", "--batch_size=2", "--num_workers=0", "--opt_type=adam")
     assert main(["first", *SMALL, *short]) == 0
@@ -209,6 +216,7 @@ def test_mistakes_of_the_program_are_in_the_log(folder, monkeypatch):
     assert "KeyError: 'a mistake'" in (folder / "logs" / "log_job.txt").read_text()
 
 
+@pytest.mark.slow("trains a network")
 def test_progress_on_a_terminal(folder):
     reader, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))

@@ -48,6 +48,7 @@ def stopped(folder, job, number, after_line, *flags):
     return process.returncode, rest
 
 
+@pytest.mark.slow("trains a network")
 @pytest.mark.parametrize(
     ("number", "after_line", "workers"),
     [(signal.SIGKILL, "Epoch 3 took", 0), (signal.SIGTERM, "Epoch 1 took", 1), (signal.SIGINT, "Epoch 2 took", 0)],
@@ -77,6 +78,7 @@ def test_stopped_and_resumed(folder, uninterrupted, monkeypatch, number, after_l
     assert "Going on after step" in log
 
 
+@pytest.mark.slow("trains a network")
 def test_stopped_between_any_two_steps(folder, uninterrupted, monkeypatch):
     """As by a signal before each step and in each validation, again and again."""
     from dextr.train import program
@@ -106,6 +108,7 @@ def test_stopped_between_any_two_steps(folder, uninterrupted, monkeypatch):
     assert curve(folder, "restless", *COLUMNS) == uninterrupted
 
 
+@pytest.mark.slow("trains a network")
 def test_resume_before_there_is_a_checkpoint(folder, uninterrupted, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     torch.set_num_threads(1)
@@ -142,6 +145,7 @@ def test_resume_from_a_model_without_training(folder, uninterrupted, monkeypatch
     assert main(["torn", *FLAGS, "--resume"]) == 5
 
 
+@pytest.mark.slow("trains a network")
 def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(folder, uninterrupted, monkeypatch):
     """A real limit of file sizes, in a process of its own, stands for a full disk."""
     job = "full"

@@ -13,6 +13,7 @@ from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
 from dextr.train.training_loop import training_loop
 
 
+@pytest.mark.slow("trains a network")
 def test_training_learns_and_reports(small_model, loop_arguments, capsys):
     loop_arguments |= {"num_epochs": 5, "iters_per_epoch": 12}
     events = []

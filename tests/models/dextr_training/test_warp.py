@@ -70,7 +70,7 @@ def test_any_mode_becomes_rgb(original, mode):
     assert np.abs(warped - pil(image.convert("RGB"), matrix, (96, 128))).max() <= 1
 
 
-def test_nearest(original):
+def test_masks_are_warped_as_pillow_does_it(original):
     mask = original.sample("chelsea.png", "mask_ellipse.png")["target_mask"]
     for matrix in CASES.values():
         expected = pil(mask, matrix, (96, 128), Image.Resampling.NEAREST)

@@ -43,6 +43,7 @@ def draw(dataset, seed, num_workers=2):
     return numbers
 
 
+@pytest.mark.slow("trains a network")
 def test_each_worker_has_its_own_random_numbers():
     for rng in (None, np.random.RandomState(5)):
         dataset = Draws(rng)
@@ -64,6 +65,7 @@ def test_forked_workers_warp_after_this_process_did(small_model, augmented):
     assert shapes == [(2, 512, 512, 3)] * 3
 
 
+@pytest.mark.slow("trains a network")
 def test_spawned_workers(ellipses):
     images, labels = ellipses
     transform = DextrTrainingTransform((32, 32), 4, 2, rng=np.random.RandomState(0))
@@ -86,6 +88,7 @@ def test_workers_do_not_change_a_validation(small_model, loop_arguments):
             assert torch.equal(tensor, other[key])
 
 
+@pytest.mark.slow("trains a network")
 def test_training_with_workers_repeats(small_model, loop_arguments):
     loop_arguments |= {"num_workers": 2, "num_epochs": 1, "iters_per_epoch": 3, "verbose": False}
     train = partial(training_loop, small_model, **loop_arguments)

@@ -14,7 +14,7 @@ from torch import nn
 from maskworks.errors import CheckpointError, UnsafeCheckpoint
 from maskworks_mmdet.checkpoints import allowed_globals, apply_weights, read_checkpoint
 from maskworks_torch.checkpoints import load_content
-from tests.models.mmdet.conftest import NEEDS_MMDET
+from tests.support.mmdet_school import NEEDS_MMDET
 
 
 def net():
@@ -56,7 +56,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_forms(tmp_path, form):
+def test_checkpoints_of_every_form_are_read(tmp_path, form):
     path = tmp_path / "c.pth"
     torch.save(FORMS[form](net().state_dict()), path)
     if form == "EMA alone":
@@ -77,6 +77,7 @@ def test_safetensors(tmp_path):
     loads(tmp_path / "c.safetensors")
 
 
+@pytest.mark.slow("builds detectors")
 @NEEDS_MMDET
 def test_the_log_of_mmengine_is_no_obstacle(tmp_path, mmdet):
     from mmengine.logging import HistoryBuffer

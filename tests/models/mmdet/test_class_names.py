@@ -19,12 +19,12 @@ from maskworks_mmdet.class_names import from_environment, parse
         ("Käfer,甲虫", ("Käfer", "甲虫")),
     ],
 )
-def test_texts(text, names):
+def test_class_names_in_a_text(text, names):
     assert parse(text) == names
 
 
 @pytest.mark.parametrize("content", ["cat,dog", "'cat','dog'\n", "cat\ndog\n", "\ufeffcat,\ndog", "cat,dog\r\n"])
-def test_files(tmp_path, content):
+def test_class_names_in_a_file(tmp_path, content):
     file = tmp_path / "labels.txt"
     file.write_bytes(content.encode())
     assert parse(str(file)) == ("cat", "dog")

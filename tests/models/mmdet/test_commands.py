@@ -9,7 +9,7 @@ from maskworks.commands.poll import predict_poll
 from maskworks.commands.redis import predict_redis
 from maskworks_mmdet import installation
 from maskworks_mmdet.cli import FOLDER_MODEL, MODEL
-from tests.models.mmdet.conftest import NEEDS_MMDET
+from tests.support.mmdet_school import NEEDS_MMDET
 
 LIGHT = """
 import sys

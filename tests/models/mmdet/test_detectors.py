@@ -10,12 +10,12 @@ from maskworks.errors import CheckpointError, UnsafeCheckpoint
 from maskworks.pipeline import Pipeline
 from maskworks_mmdet import results
 from maskworks_mmdet.options import MmdetConfig
-from tests.models.mmdet.conftest import NEEDS_MMDET
-from tests.models.mmdet.test_predict import load, requests, saved
 from tests.support.jobs import Steps, a_job
+from tests.support.mmdet_predictor import load, requests, saved
+from tests.support.mmdet_school import NEEDS_MMDET
 from tests.support.mmdet_shapes import NAMES, picture
 
-pytestmark = NEEDS_MMDET
+pytestmark = [NEEDS_MMDET, pytest.mark.slow("builds detectors")]
 
 
 def small(config):

@@ -6,7 +6,7 @@ import torch
 
 from maskworks.geometry import compose, fill, trace
 from maskworks.types import Instance
-from tests.models.mmdet.conftest import NEEDS_MMDET
+from tests.support.mmdet_school import NEEDS_MMDET
 
 pytestmark = NEEDS_MMDET
 

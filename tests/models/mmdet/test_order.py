@@ -1,7 +1,6 @@
 """Answers over Redis leave in the order of the requests, because clients know them by nothing else."""
 
 import threading
-import time
 
 from maskworks.config import LoopConfig
 from maskworks.loop import Loop
@@ -13,11 +12,15 @@ from tests.support.jobs import Steps, a_job
 from tests.support.samples import encoded
 
 
-def delivered(**settings):
-    """Ids in the order in which they were delivered, if every second answer takes longer to be written."""
+def delivered(patience, **settings):
+    """Ids in the order in which they were delivered, if the first waits so many seconds for the second one."""
+    second = threading.Event()
 
     def write(prediction):
-        time.sleep(0.05 * (int(prediction.request.id) % 2 == 0))
+        if prediction.request.id == "1":
+            second.set()
+        elif prediction.request.id == "0":
+            second.wait(patience)
         return {"reply": b""}
 
     steps = Steps(reader=read_image, writer=write)
@@ -28,9 +31,9 @@ def delivered(**settings):
 
 
 def test_one_thread_keeps_the_order():
-    assert delivered(codec_threads=1) == list(range(8))
+    assert delivered(0.2, codec_threads=1) == list(range(8))
 
 
 def test_several_do_not():
     """So the test above can fail."""
-    assert delivered() != list(range(8))
+    assert delivered(20) != list(range(8))

@@ -2,32 +2,20 @@
 
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.harness import iou
 from maskworks.errors import CheckpointError, ConfigError, Internal, OutOfMemory
 from maskworks.geometry import compose
-from maskworks.types import Request
-from maskworks_mmdet.options import MmdetConfig
-from tests.models.mmdet.conftest import HELD_OUT, NEEDS_MMDET
+from tests.support.iou import iou
+from tests.support.mmdet_predictor import load, requests, saved
+from tests.support.mmdet_school import HELD_OUT, NEEDS_MMDET
 from tests.support.mmdet_shapes import NAMES, SIZE, picture
 
-pytestmark = NEEDS_MMDET
-
-
-def load(checkpoint, config, **flags):
-    from maskworks_mmdet.adapter import MmdetPredictor
-
-    return MmdetPredictor.load(MmdetConfig(checkpoint=checkpoint, config=config, device="cpu", **flags))
-
-
-def requests(*images):
-    return [Request(f"{index}", image) for index, image in enumerate(images)]
+pytestmark = [NEEDS_MMDET, pytest.mark.slow("trains a detector, once")]
 
 
 def held_out():
@@ -36,27 +24,6 @@ def held_out():
 
 def whole(instance, size=SIZE):
     return compose([replace(instance, label=1)], size)
-
-
-def saved(folder, name="starter/mask-rcnn_r18_scratch.py", change=lambda config: None, meta=None):
-    """A config that was changed, and a checkpoint of random weights for it."""
-    from mmdet.registry import MODELS
-    from mmengine.registry import init_default_scope
-
-    from maskworks_mmdet.configs import find_config, read_config
-
-    config = read_config(find_config(Path(name)))
-    change(config)
-    config.dump(folder / "config.py")
-    torch.manual_seed(0)
-    init_default_scope("mmdet")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about arguments of layers that are deprecated
-        model = MODELS.build(config.model)
-    names = NAMES if name.startswith("starter/") else [f"class {index}" for index in range(80)]
-    meta = meta or {"classes": names}
-    torch.save({"state_dict": model.state_dict(), "meta": {"dataset_meta": meta}}, folder / "c.pth")
-    return folder / "c.pth", folder / "config.py"
 
 
 def peer(checkpoint, config, image, folder):
@@ -84,7 +51,6 @@ def predictor(trained, mmdet):
     return load(trained.checkpoint, trained.config)
 
 
-@pytest.mark.slow
 def test_held_out_objects_are_found(predictor):
     for seed, found in zip(HELD_OUT, predictor.predict(requests(*held_out())), strict=True):
         best = [instance for instance in found if instance.score > 0.5]

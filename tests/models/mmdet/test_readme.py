@@ -4,20 +4,20 @@ import csv
 import json
 import shutil
 import subprocess
-import time
 
 import cv2
 import numpy as np
 import pytest
 from opex import ObjectPredictions
 
-from benchmarks.harness import iou
 from maskworks_mmdet import config_command
-from tests.models.mmdet.conftest import BIN, HELD_OUT, NEEDS_MMDET, README, printed
+from tests.support.iou import iou
+from tests.support.mmdet_school import BIN, HELD_OUT, NEEDS_MMDET, README, printed
 from tests.support.mmdet_shapes import NAMES, SIZE, picture
 from tests.support.redis_process import RedisProcess
+from tests.support.workplace import wait_until
 
-pytestmark = NEEDS_MMDET
+pytestmark = [NEEDS_MMDET, pytest.mark.slow("trains a detector and starts the commands with it")]
 
 
 def found_masks(text):
@@ -49,14 +49,12 @@ def test_the_classes_of_the_readme_are_those_of_the_data(school):
     assert f'export MMDET_CLASSES="{school.environment["MMDET_CLASSES"]}"' in README.read_text()
 
 
-@pytest.mark.slow
-def test_training(trained):
+def test_the_training_of_the_readme(trained):
     log = (trained.folder / "my_model").glob("*/*.log")
     assert trained.checkpoint.is_file()
     assert "segm_mAP" in next(log).read_text()
 
 
-@pytest.mark.slow
 def test_a_folder_to_opex(trained):
     stems = fill_inputs(trained)
     result = trained.run(*printed("mmdet_predict")[0])
@@ -70,7 +68,6 @@ def test_a_folder_to_opex(trained):
     assert {p.name for p in out.glob("*.png")} == {f"{s}{x}.png" for s in stems for x in ("", "-overlay")}
 
 
-@pytest.mark.slow
 def test_a_folder_to_csv(trained):
     stems = fill_inputs(trained)
     result = trained.run(*printed("mmdet_predict")[1])
@@ -92,11 +89,8 @@ def worker(trained, tmp_path):
         env=trained.environment, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with server.client() as client:
-        deadline = time.monotonic() + 90
-        while not client.pubsub_numpat():
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: client.pubsub_numpat() or process.poll() is not None, 90)
+    assert process.poll() is None, process.stderr.read()
     yield server.port
     process.terminate()
     process.communicate(timeout=20)
@@ -108,10 +102,7 @@ def listening(port, patterns):
     import redis
 
     with redis.Redis(port=port) as client:
-        deadline = time.monotonic() + 30
-        while client.pubsub_numpat() < patterns:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: client.pubsub_numpat() >= patterns, 30)
 
 
 def run_here(command, port, folder, environment):
@@ -125,15 +116,11 @@ def start(command, port, folder, environment):
 
 
 def files_in(folder, suffix):
-    deadline = time.monotonic() + 60
-    while not any(path.stat().st_size for path in folder.glob(f"*{suffix}")):
-        assert time.monotonic() < deadline, "no answer"
-        time.sleep(0.05)
+    wait_until(lambda: any(path.stat().st_size for path in folder.glob(f"*{suffix}")), 60)
     return sorted(folder.glob(f"*{suffix}"))
 
 
-@pytest.mark.slow
-def test_redis(worker, trained, tmp_path):
+def test_the_clients_of_the_readme_over_redis(worker, trained, tmp_path):
     """The published client sends a picture and receives the OPEX; so do the test clients."""
     (tmp_path / "results").mkdir()
     shutil.copy(trained.folder / "data" / "images" / "picture24.png", tmp_path / "cup.png")

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from maskworks_mmdet import train_command
-from tests.models.mmdet.conftest import NEEDS_MMDET
+from tests.support.mmdet_school import NEEDS_MMDET
 
-pytestmark = [NEEDS_MMDET, pytest.mark.slow]
+pytestmark = [NEEDS_MMDET, pytest.mark.slow("trains a detector")]
 
 
 def trains(folder, *flags):
@@ -42,7 +42,7 @@ SHORT = (
 )
 
 
-def test_resume(trained, mmdet, tmp_path):
+def test_a_training_is_resumed(trained, mmdet, tmp_path):
     """Two more steps after the last one, from the checkpoint that is given."""
     flags = ("my_config.py", "--work-dir", str(tmp_path), "--resume", "my_model/iter_120.pth", *SHORT)
     code, said = trains(trained.folder, *flags)

@@ -10,7 +10,7 @@ import pytest
 from maskworks.errors import CheckpointError, ConfigError
 from maskworks_mmdet import train_command
 from maskworks_mmdet.train_config import TrainConfig
-from tests.models.mmdet.conftest import NEEDS_MMDET
+from tests.support.mmdet_school import NEEDS_MMDET
 from tests.support.mmdet_shapes import write_coco
 
 pytestmark = NEEDS_MMDET
@@ -207,7 +207,7 @@ def test_options_that_make_no_sense(prepared, option):
         prepared(cfg_options=(option,))
 
 
-def test_resume(prepared, tmp_path):
+def test_a_run_goes_on_from_its_last_checkpoint_or_a_named_one(prepared, tmp_path):
     config = prepared(resume="auto")
     assert config.resume is True
     assert config.load_from is None
@@ -258,7 +258,9 @@ def test_an_operator_without_cpu_is_named(mmdet):
 @pytest.mark.parametrize("flag", ["--work_dir", "--work-dir"])
 def test_flags_of_the_old_tool(monkeypatch, flag):
     seen = []
-    monkeypatch.setattr(train_command.cli, "run", lambda parser, body, argv: seen.append(parser.parse_args(argv)) or 0)
+    monkeypatch.setattr(
+        train_command, "run_command", lambda parser, body, argv: seen.append(parser.parse_args(argv)) or 0
+    )
     argv = [
         "c.py",
         flag,

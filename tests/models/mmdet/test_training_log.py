@@ -15,7 +15,7 @@ import torch
 
 from maskworks.errors import CheckpointError
 from maskworks_mmdet.checkpoints import guarded, read_checkpoint
-from tests.models.mmdet.conftest import NEEDS_MMDET
+from tests.support.mmdet_school import NEEDS_MMDET
 
 pytestmark = NEEDS_MMDET
 WEIGHTS = {"state_dict": {"a": torch.ones(2)}}

@@ -3,13 +3,13 @@
 import pytest
 
 from maskworks.errors import DeviceError
-from tests.models.mmdet.conftest import NEEDS_MMDET
-from tests.models.mmdet.test_predict import load, saved
+from tests.support.mmdet_predictor import load, saved
+from tests.support.mmdet_school import NEEDS_MMDET
 
 pytestmark = NEEDS_MMDET
 
 
-@pytest.mark.slow
+@pytest.mark.slow("builds detectors")
 @pytest.mark.filterwarnings("ignore:.*script_method. is deprecated:DeprecationWarning")  # torch, by its compiler
 def test_compiling_without_a_compiler(mmdet, tmp_path, monkeypatch):
     """torch looks for one under the names in this setting, unless it kept the result of an earlier run."""
@@ -23,6 +23,7 @@ def test_compiling_without_a_compiler(mmdet, tmp_path, monkeypatch):
         load(*saved(tmp_path), compile=True)
 
 
+@pytest.mark.slow("builds detectors")
 def test_compiling_a_model_without_a_backbone_of_its_own(mmdet, tmp_path, caplog):
     load(*saved(tmp_path, "soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py"), compile=True)
     assert "--compile: changes nothing for this model" in caplog.text

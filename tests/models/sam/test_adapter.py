@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.tensor_memory import PeakMemory
 from maskworks.pipeline import Pipeline
 from tests.support.jobs import a_job
 from tests.support.sam_models import adapter, photo, real_objects, request_for, whole
 from tests.support.samples import encoded
+from tests.support.tensor_memory import PeakMemory
 
 BOX = {"x0": 70, "y0": 20, "x1": 480, "y1": 390}
 
@@ -90,12 +90,14 @@ def test_all_masks_of_a_click(sam):
     assert {fact["prompt"] for fact in facts} == {0}
 
 
+@pytest.mark.slow("computes with a network")
 def test_two_hundred_objects_in_an_image(sam):
     boxes = [{"box": {"x0": i, "y0": i, "x1": i + 80, "y1": i + 90}} for i in range(200)]
     (reply,) = run(sam, jobs("coffee", prompt={"objects": boxes}))
     assert len(reply["meta"]["objects"]) == 200
 
 
+@pytest.mark.slow("computes with a network")
 def test_long_prompts_are_decoded_a_few_at_a_time(sam, monkeypatch):
     clicks = [{"x": 10 + i, "y": 20 + i, "label": i % 2} for i in range(200)]
     request = request_for(photo(), objects=[{"points": clicks[i:] + clicks[:i]} for i in range(16)])
@@ -136,6 +138,7 @@ def test_memory_of_this_machine_running_out_is_recognised(sam, monkeypatch):
     assert error.code == "out_of_memory"
 
 
+@pytest.mark.slow("computes with a network")
 def test_everything_in_an_image():
     sam = adapter(automatic=True, points_per_side=8, pred_iou_thresh=0.6, stability_score_thresh=0.7)
     (found,) = sam.predict([request_for(photo("coins"))])
@@ -150,6 +153,7 @@ def test_everything_in_an_image():
     assert len(again) == len(found)
 
 
+@pytest.mark.slow("computes with a network")
 def test_everything_in_a_large_image(monkeypatch):
     """A few clicks at a time give what all of them together give, also where a few give nothing."""
     flags = {"points_per_side": 4, "pred_iou_thresh": 0.5, "stability_score_thresh": 0.5}

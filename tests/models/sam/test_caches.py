@@ -216,6 +216,7 @@ for round in range(60):
 """
 
 
+@pytest.mark.slow("computes with a network")
 def test_workers_share_a_folder(tmp_path):
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stderr=subprocess.PIPE, text=True)

@@ -102,7 +102,7 @@ def test_the_transformer_of_the_decoder():
         torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy("computes with a network of 90 million weights for a minute")
 def test_vit_b():
     torch.manual_seed(0)
     sam = sam_model_registry["vit_b"]()
@@ -166,6 +166,7 @@ def test_a_batch_gives_what_single_images_give():
         assert (one != other).sum() <= 2
 
 
+@pytest.mark.slow("computes with a network")
 def test_bfloat16_gives_the_same_masks():
     fp32, bf16 = adapter(), adapter(precision="bf16")
     ratios = []

@@ -12,7 +12,7 @@ from tensormask.convolution import Conv
 
 
 @torch.no_grad()
-def test_folding():
+def test_folded_networks_compute_the_same():
     torch.manual_seed(0)
     conv = Conv(8, 8, 3, norm=True, relu=True)
     for buffer in (conv.norm.weight, conv.norm.bias, conv.norm.running_mean, conv.norm.running_var):

@@ -55,7 +55,7 @@ def test_a_string_stays_a_string(original, tmp_path, text):
     assert Config.from_file(tmp_path / "config.yaml") == config
 
 
-def test_bases(tmp_path):
+def test_bases_are_merged_in_their_order(tmp_path):
     (tmp_path / "deeper").mkdir()
     (tmp_path / "first.yaml").write_text("A: {x: 1, y: 1, z: [1, 2]}\nB: 1\n")
     (tmp_path / "deeper" / "second.yaml").write_text("A: {y: 2}\nB: 2\n")

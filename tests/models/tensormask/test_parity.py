@@ -55,9 +55,10 @@ def check(result, expected, enlarged):
         assert result.masks.shape == (0, *result.size)
 
 
+@pytest.mark.slow("computes with a network")
 @pytest.mark.parametrize("prepared", [False, True], ids=["plain", "prepared"])
 @pytest.mark.parametrize("case", CASES)
-def test_case(original, case, prepared):
+def test_answers_are_the_originals(original, case, prepared):
     model = original.model(**CASES[case])
     model = model.prepare() if prepared else model
     names = ["im0", "im1"] if case in PAIRS else ["im0"]

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.tensor_memory import PeakMemory
 from tensormask import preprocessing
 from tensormask.anchors import Locations
 from tensormask.bipyramid import MaskPredictor
 from tensormask.config import Config
 from tensormask.network import build
 from tensormask.paste import paste
+from tests.support.tensor_memory import PeakMemory
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2000), (3000, 2), (192, 256), (31, 33)])
-def test_sizes(model, size):
+def test_results_are_of_the_images_size(model, size):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     for result in (model.predict([image])[0], model.predict_raw([image])[0]):
         assert result.size == size
@@ -43,13 +43,13 @@ def test_resized_sizes(size, expected):
 
 
 @pytest.mark.parametrize("image", [None, [[1]], np.zeros((4, 4, 3)), "a.png"])
-def test_types(model, image):
+def test_what_is_no_array_is_refused(model, image):
     with pytest.raises(TypeError, match=r"images\[1\] is .*; expected an array"):
         model.predict([np.zeros((4, 4, 3), np.uint8), image])
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (0, 4, 3), (1, 4, 4, 3)])
-def test_shapes(model, shape):
+def test_arrays_of_other_shapes_are_refused(model, shape):
     with pytest.raises(ValueError, match=r"images\[0\] has the shape"):
         model.predict([np.zeros(shape, np.uint8)])
 
@@ -95,6 +95,7 @@ def test_a_window_beside_the_image_is_empty(box):
     assert not patch.in_image((20, 30)).any()
 
 
+@pytest.mark.slow("computes with a network")
 def test_memory_of_the_masks():
     # All windows of the finest and the coarsest level that cross an image of 800 x 1344 pixels, in the real network.
     sizes = tuple((44.0 * 2**level, 60.0 * 2**level) for level in range(6))

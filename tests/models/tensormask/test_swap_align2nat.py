@@ -8,9 +8,9 @@ import math
 import pytest
 import torch
 
-from benchmarks import original_tensormask
 from tensormask.region import Region
 from tensormask.swap_align2nat import OUTSIDE, AlignedMasks, means_of_four
+from tests.support import original_tensormask
 
 
 def literal(x, scale):

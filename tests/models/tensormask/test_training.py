@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from maskworks_torch import device
 from tensormask.config import Config
 from tensormask.errors import CheckpointError, DatasetError
 from tensormask.model import TensorMask
+from tensormask.training import training_loop
 from tensormask.training.batches import EndlessBatches
 from tensormask.training.coco_dataset import Record, read_records
 from tensormask.training.processes import Process
@@ -60,7 +62,7 @@ def weights(net):
     return {name: value.clone() for name, value in net.state_dict().items()}
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains a network")
 def test_it_learns_shapes(setting, tmp_path):
     config, records = setting("SOLVER.MAX_ITER", "240")
     model = TensorMask(train(config, records, tmp_path, CPU))
@@ -82,8 +84,10 @@ def test_it_learns_shapes(setting, tmp_path):
 
 @pytest.mark.parametrize("seed", ["1", "-1"])
 def test_an_interrupted_training_ends_like_another(setting, tmp_path, monkeypatch, seed):
+    # Where no seed is set, it is drawn from the clock. Only the training's own: other threads look at it, too.
     clock = itertools.count(1_000_000_000)
-    monkeypatch.setattr(time, "time", lambda: next(clock))  # where no seed is set, it is drawn from the clock
+    own = SimpleNamespace(time=lambda: next(clock), perf_counter=time.perf_counter)
+    monkeypatch.setattr(training_loop, "time", own)
     config, records = setting("SOLVER.CHECKPOINT_PERIOD", "3", "SEED", seed)
     (tmp_path / "whole").mkdir()
     whole = weights(train(config, records, tmp_path / "whole", CPU))
@@ -138,6 +142,7 @@ def test_losses_that_are_no_numbers_end_it(setting, tmp_path):
     assert not (tmp_path / "model_final.pth").exists()
 
 
+@pytest.mark.slow("trains a network")
 def test_the_command_with_values_between_its_flags(original, shapes, tmp_path):
     data = ["--annotations", str(shapes[0]), "--images", str(shapes[1])]
     flags = [*data, *SETTINGS, "SOLVER.MAX_ITER", "1", "--output_dir", "20251121", "--device", "cpu"]
@@ -167,7 +172,7 @@ def test_each_process_touches_its_own_gpu_only(monkeypatch):
     assert asked == ["cuda:5", "cuda:5", "cpu", "auto", "cuda:3", "cpu"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains a network")
 def test_the_command_in_two_processes(original, shapes, tmp_path):
     flags = [
         "--annotations",
@@ -211,7 +216,7 @@ def test_batches_are_upright_or_wide_and_go_on_where_they_were():
 @pytest.mark.parametrize(
     ("iteration", "rate"), [(0, 2e-5), (500, 0.01001), (1000, 0.02), (59999, 0.02), (60000, 0.002), (80000, 0.0002)]
 )
-def test_rates(original, iteration, rate):
+def test_the_learning_rate_follows_its_schedule(original, iteration, rate):
     config = Config.from_file(original.folder / "configs" / "tensormask_R_50_FPN_1x.yaml")
     assert config.base_lr * rate_factor(iteration, config) == pytest.approx(rate)
 

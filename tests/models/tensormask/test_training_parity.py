@@ -58,7 +58,7 @@ def test_losses_and_gradients(original, kind):
 
 
 @pytest.mark.parametrize("kind", ["polygon", "bitmask"])
-def test_targets(original, model, kind):
+def test_targets_are_the_originals(original, model, kind):
     with torch.no_grad():
         grid = output(original, model.net).grid
     at, anchors = grid.all()

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 _HEAD_SECONDS = 10.0
 _MOST_HEAD_BYTES = 64 * 1024
 _MOST_PIPELINED = 8  # requests that wait behind the one that is being answered
+_DRAIN_SECONDS = 0.5  # for a request that is on its way on an idle connection when the server stops
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -36,7 +37,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
-        if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
+        if self._head_timer is None and self._idle:
             self._expect_head()  # the next request on this connection
         self._bytes += len(data)
         super().data_received(data)
@@ -69,11 +70,30 @@ class BoundedConnection(HttpToolsProtocol):
         self._forget_reader()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """The server stops: what was asked is answered, and with the answer the connection ends.
+
+        An idle connection ends a moment later. If it ended at once, a request that has been sent on it, and that this
+        process has not read yet, would be lost.
+        """
+        if self._idle:
+            self.loop.call_later(_DRAIN_SECONDS, self._close_if_idle)
+        else:
+            super().shutdown()
+
     def head_without_upgrade(self) -> bytes:
         """The last head again, without the protocol that it offers to change to."""
         start = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         lines = [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
         return b"\r\n".join([start, *lines, b"", b""])
+
+    @property
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_if_idle(self) -> None:
+        if self._idle and self._bytes == 0:  # else a head has begun, which has a time limit of its own
+            self.transport.close()
 
     def _should_upgrade(self) -> bool:
         return True  # so uvicorn does not answer the head of which the parser dropped the body; see `_Parser`

@@ -8,7 +8,7 @@ import html
 from collections.abc import Sequence
 from importlib.resources import files
 
-TEMPLATE = files("maskworks.transports").joinpath("page.html").read_text(encoding="utf-8")
+TEMPLATE = files("maskworks.transports.http").joinpath("page.html").read_text(encoding="utf-8")
 
 
 def page(title: str, prompts: Sequence[str], *, with_token: bool, exif: str) -> str:

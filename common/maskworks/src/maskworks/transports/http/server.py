@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import socket
 import threading
@@ -93,6 +94,13 @@ class _Stoppable(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._stop.is_set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answers also those who were connected or have sent a request, but of whom this thread has not heard yet."""
+        self.server_state.default_headers.append((b"connection", b"close"))  # of every answer to a later request
+        for _ in range(2):  # turns of the event loop, in which it accepts the connections that the kernel has made
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
 
 
 def _listen(config: HttpConfig) -> socket.socket:

@@ -6,11 +6,10 @@ import base64
 import io
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,11 @@ import numpy as np
 import redis
 from PIL import Image
 
-from soak.answers import Answers
-from soak.load import Request
-from soak.subject import Subject
+from tests.support.answers import Answers
+from tests.support.redis_process import free_port
+from tests.support.requests import Request
+from tests.support.subject import Subject
+from tests.support.workplace import wait_until
 
 
 class Driver:
@@ -76,6 +77,9 @@ class Driver:
         """How many requests wait where a later worker will find them."""
         return 0
 
+    def settle(self) -> None:
+        """Waits, once the worker has ended, for all of its answers to be there for `collect`."""
+
 
 class FolderDriver(Driver):
     """`*_predict_poll`."""
@@ -128,6 +132,7 @@ class RedisDriver(Driver):
         self._stack.enter_context(running(command, self._folder / "server.log"))
         self._client: Any = redis.Redis(port=port)
         self._listen()
+        self._own = {entry["id"] for entry in self._client.client_list()}
         flags = ["--redis_port", str(port), "--redis_in", "in", "--redis_out", "out", "--redis_mode", self.mode]
         return self._subject.command("redis", *flags, "--redis_claim_idle", "1")
 
@@ -144,6 +149,10 @@ class RedisDriver(Driver):
             if found is None:
                 return
             self._book(found["data"])
+
+    def settle(self) -> None:
+        # The server has read all that the worker sent once it has seen the end of its connections.
+        wait_until(lambda: {entry["id"] for entry in self._client.client_list()} <= self._own)
 
     def _listen(self) -> None:
         wait_for(self._client)
@@ -197,6 +206,7 @@ class HttpDriver(Driver):
     def prepare(self) -> list[str]:
         self._client = self._stack.enter_context(httpx.Client(timeout=60))
         self._threads = self._stack.enter_context(ThreadPoolExecutor(8))
+        self._asked: list[Future[None]] = []
         port = str(free_port())
         self._url = f"http://127.0.0.1:{port}"
         return self._subject.command("http", "--host", "127.0.0.1", "--port", port)
@@ -209,7 +219,15 @@ class HttpDriver(Driver):
 
     def send(self, request: Request) -> None:
         self.answers.sent(request)
-        self._threads.submit(self._ask, request)
+        self._asked.append(self._threads.submit(self._ask, request))
+
+    def collect(self) -> None:
+        for asked in [asked for asked in self._asked if asked.done()]:
+            self._asked.remove(asked)
+            asked.result()  # raises what the thread raised
+
+    def settle(self) -> None:
+        wait(self._asked)
 
     def _ask(self, request: Request) -> None:
         parts = {"image": ("a", request.image)}
@@ -219,6 +237,9 @@ class HttpDriver(Driver):
             answer = self._client.post(f"{self._url}/predict", files=parts, headers={"Accept": "image/png"})
         except httpx.ConnectError:
             self.answers.failed(request.name, "overloaded")
+            return
+        except httpx.TransportError as error:
+            self.answers.cut_off[request.name] = repr(error)
             return
         if answer.status_code == httpx.codes.OK:
             with Image.open(io.BytesIO(answer.content)) as mask:
@@ -240,13 +261,6 @@ def labels(png: bytes) -> frozenset[int]:
     """The palette indices in a mask, without the background's."""
     with Image.open(io.BytesIO(png)) as image:
         return frozenset(np.unique(np.array(image)).tolist()) - {0}
-
-
-def free_port() -> int:
-    """One that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(client: redis.Redis) -> None:

@@ -1,11 +1,12 @@
 """Makes small.safetensors: a SAM of 0.4 million weights that has learned the objects of the demo photos by heart.
 
-Its masks are smooth and clear of noise, as those of a trained SAM are, so that tests can tell rounding from failure. It is
-of no other use. Run it at the root of the repository; it takes some minutes on two cores.
+Its masks are smooth and clear of noise, as those of a trained SAM are, so that tests can tell rounding from failure. It
+is of no other use. `python -m tests.support.train_small_sam [MINUTES]` replaces the one in `tests/golden/sam`.
 """
 
 import json
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -17,19 +18,27 @@ from PIL import Image
 from safetensors.torch import save_file
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 SIDE, CHANNELS = 256, 64
 
 
 def build():
     return Sam(
         image_encoder=ImageEncoderViT(
-            img_size=SIDE, embed_dim=CHANNELS, depth=3, num_heads=2, norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
-            out_chans=CHANNELS, use_rel_pos=True, window_size=6, global_attn_indexes=(2,),
+            img_size=SIDE,
+            embed_dim=CHANNELS,
+            depth=3,
+            num_heads=2,
+            norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
+            out_chans=CHANNELS,
+            use_rel_pos=True,
+            window_size=6,
+            global_attn_indexes=(2,),
         ),
         prompt_encoder=PromptEncoder(CHANNELS, (SIDE // 16, SIDE // 16), (SIDE, SIDE), 16),
         mask_decoder=MaskDecoder(
-            transformer_dim=CHANNELS, iou_head_hidden_dim=CHANNELS,
+            transformer_dim=CHANNELS,
+            iou_head_hidden_dim=CHANNELS,
             transformer=TwoWayTransformer(depth=2, embedding_dim=CHANNELS, num_heads=8, mlp_dim=128),
         ),
     )
@@ -43,7 +52,11 @@ def samples():
         scale = SIDE / max(image.size)
         size = [int(length * scale + 0.5) for length in image.size]
         photo = np.zeros((SIDE, SIDE, 3), np.float32)
-        photo[: size[1], : size[0]] = (np.asarray(image.resize(size, 2)) - [123.675, 116.28, 103.53]) / [58.395, 57.12, 57.375]
+        photo[: size[1], : size[0]] = (np.asarray(image.resize(size, 2)) - [123.675, 116.28, 103.53]) / [
+            58.395,
+            57.12,
+            57.375,
+        ]
         masks = []
         for entry in entries:
             mask = np.zeros(image.size[::-1], np.uint8)
@@ -70,8 +83,6 @@ def prompts(masks, random):
 
 
 def main(minutes):
-    import time
-
     torch.manual_seed(0)
     random = np.random.default_rng(0)
     sam, data = build().train(), list(samples())
@@ -83,12 +94,14 @@ def main(minutes):
             group["lr"] = 1.5e-3 * min(1, step / 50) * 0.5 * (1 + np.cos(np.pi * share))
         images, losses = torch.stack([photo for photo, _ in data]), []
         embeddings = sam.image_encoder(images)
-        for embedding, (_, masks) in zip(embeddings, data):
+        for embedding, (_, masks) in zip(embeddings, data, strict=True):
             chosen = random.choice(len(masks), min(6, len(masks)), replace=False)
-            for index, (click, box, kind) in zip(chosen, prompts(masks[chosen], random)):
+            for index, (click, box, kind) in zip(chosen, prompts(masks[chosen], random), strict=True):
                 points = None if kind == 1 else (click[None], torch.ones(1, 1))
                 sparse, dense = sam.prompt_encoder(points=points, boxes=None if kind == 0 else box[None], masks=None)
-                low, scores = sam.mask_decoder.predict_masks(embedding[None], sam.prompt_encoder.get_dense_pe(), sparse, dense)
+                low, scores = sam.mask_decoder.predict_masks(
+                    embedding[None], sam.prompt_encoder.get_dense_pe(), sparse, dense
+                )
                 target = torch.from_numpy(masks[index]).float()
                 target = F.interpolate(target[None, None], scale_factor=0.25, mode="area")[0].expand(4, -1, -1)
                 p = low[0].sigmoid()
@@ -111,7 +124,10 @@ def main(minutes):
 
 
 def save(sam):
-    save_file({name: value.half().contiguous() for name, value in sam.state_dict().items()}, Path(__file__).with_name("small.safetensors"))
+    save_file(
+        {name: value.half().contiguous() for name, value in sam.state_dict().items()},
+        ROOT / "tests" / "golden" / "sam" / "small.safetensors",
+    )
 
 
 if __name__ == "__main__":

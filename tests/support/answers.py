@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from soak.load import Request
+from tests.support.requests import Request
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Answers:
         refused: how many were told to come again later by a worker that was stopping.
         stopping: whether that is a right answer now.
         wrong: what was wrong with the others.
+        cut_off: why the connection of some ended that got no answer, for people.
         slowest: seconds of the slowest answer.
     """
 
@@ -26,6 +27,7 @@ class Answers:
     refused: int = 0
     stopping: bool = False
     wrong: list[str] = field(default_factory=list)
+    cut_off: dict[str, str] = field(default_factory=dict)
     slowest: float = 0.0
     _waiting: dict[str, tuple[Request, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
