@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks.harness import Row, alternate
 from maskworks.config import InputConfig
 from maskworks.images.reader import decode_image
-from maskworks_tensormask.image_text import KEY, _from_lists, _read_object, read_image, write_image
+from maskworks_tensormask.image_text import KEY, read_image, write_image
 
 SIDE = 1024
 
@@ -31,8 +31,6 @@ def run() -> Iterator[Row]:
         peer, ours = alternate(partial(by_json, text), partial(read_image, text, InputConfig()))
         note = f"{len(text) / 1e6:.1f} MB"
         yield Row(case, peer, ours, f"{same(by_json(text), read_image(text, InputConfig()))}", note)
-    peer, slow = alternate(partial(by_json, spaced), partial(by_lists, spaced))
-    yield Row("not written plainly: orjson and checked lists", peer, slow, f"{same(by_json(spaced), by_lists(spaced))}")
     file = jpeg(image)
     for case, read in (("JPEG file, peer reads JSON", by_json), ("JPEG file, we read JSON", by_ours)):
         peer, ours = alternate(partial(read, spaced), partial(decode_image, file, InputConfig()), rounds=9)
@@ -42,11 +40,6 @@ def run() -> Iterator[Row]:
 def by_json(text: bytes) -> np.ndarray:
     """The peer: (height, width, 3) RGB."""
     return np.array(json.loads(text)[KEY])[::-1].transpose(1, 2, 0)
-
-
-def by_lists(text: bytes) -> np.ndarray:
-    """Our way for texts that the fast one does not know: (height, width, 3) RGB."""
-    return _from_lists(_read_object(text), text)[::-1].transpose(1, 2, 0)
 
 
 def by_ours(text: bytes) -> np.ndarray:

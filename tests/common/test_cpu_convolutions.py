@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from maskworks_torch.cpu_operators.convolution import fast_conv
 from maskworks_torch.cpu_operators.packed_conv import PackedConv, supports
 from maskworks_torch.cpu_operators.winograd import WinogradConv, pays_off
 from tests.support.torch_threads import torch_threads
@@ -82,6 +83,31 @@ def test_where_winograd_pays_off():
         assert not pays_off(nn.Conv2d(256, 256, 3, padding=1, **other))
     assert not pays_off(nn.Conv2d(256, 256, 3))
     assert not pays_off(nn.Conv2d(256, 256, 1))
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [("AVX2", WinogradConv), ("DEFAULT", WinogradConv), ("SVE256", WinogradConv), ("AVX512", PackedConv)],
+)
+def test_winograd_is_for_cpus_without_avx512(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    conv, size = nn.Conv2d(128, 128, 3, padding=1), (1, 128, 16, 16)
+    x = channels_last(*size)
+    with torch.inference_mode():
+        assert isinstance(fast_conv(conv, size, "relu"), expected)
+        torch.testing.assert_close(fast_conv(conv, size, "relu")(x), F.relu(conv(x)), atol=2e-5, rtol=1e-5)
+        assert isinstance(fast_conv(conv, size, "none"), expected)
+        assert isinstance(fast_conv(conv, size, "hardswish"), PackedConv)
+        assert isinstance(fast_conv(conv, size, "relu", residual=True), PackedConv)
+        assert isinstance(fast_conv(nn.Conv2d(64, 64, 3, padding=1), (1, 64, 16, 16), "relu"), PackedConv)
+
+
+def test_winograd_is_for_float32_only(monkeypatch):
+    if not supports(torch.bfloat16):
+        pytest.skip("no bfloat16 on this CPU")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    conv = nn.Conv2d(128, 128, 3, padding=1).bfloat16()
+    assert isinstance(fast_conv(conv, (1, 128, 16, 16), "relu"), PackedConv)
 
 
 def test_float32_alone_is_supported():

@@ -146,6 +146,21 @@ def test_results_that_do_not_say_whose_they_are(output, moved):
     assert output.content() == before
 
 
+def test_an_image_whose_only_result_is_json_is_not_replaced(output):
+    output.put("a.png", ["opex"])
+    before = output.content()
+    with pytest.raises(BadImage, match=r"has a\.png"):
+        output.put("a.jpg")
+    assert output.content() == before
+
+
+@pytest.mark.parametrize(("parts", "moved"), [(("opex",), True), (("mask", "opex"), True), (("mask", "opex"), False)])
+def test_an_image_that_somebody_put_beside_the_results_does_not_own_them(output, parts, moved):
+    output.put("a.jpg", parts, moved=moved)
+    (output.folder / "a.tif").write_bytes(encoded())
+    output.put("a.jpg", parts, moved=moved)
+
+
 @pytest.mark.parametrize("first", ["a.jpg", "A.jpg"])
 def test_a_folder_that_ignores_the_case_of_letters(output, first):
     """Links stand for such a folder: its files are found under every spelling of their names."""

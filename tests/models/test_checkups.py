@@ -70,6 +70,7 @@ def test_a_wrong_convolution_is_found(examined, monkeypatch):
 def test_a_wrong_product_is_found(examined, monkeypatch):
     from maskworks_torch.cpu_operators.winograd import WinogradConv
 
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")  # with AVX-512 nothing takes it
     forward = WinogradConv.forward
     monkeypatch.setattr(WinogradConv, "forward", lambda self, x, *rest: forward(self, x.flip(-1), *rest))
     code, found = examined("--precision", "fp32")

@@ -1,8 +1,9 @@
-"""Images as JSON integers: the fast way reads what json reads, and refuses what json or the format refuses."""
+"""Images as JSON integers: what json reads is read, and what json or the format refuses is refused."""
 
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage, BadJson, ImageTooLarge, RequestError
-from maskworks_tensormask import image_text
 from maskworks_tensormask.image_text import read_image, write_image
 from tests.support.peak_memory import peak_memory
 
@@ -54,11 +54,8 @@ def test_every_way_of_writing_it_is_read(size, separators):
     np.testing.assert_array_equal(read_image(text, InputConfig()), pixels)
 
 
-@pytest.mark.parametrize("separators", SPACINGS[:2])
-def test_plain_texts_are_read_the_fast_way(separators):
-    pixels = image(300, 500)  # several chunks
-    text = json.dumps({"img_data": as_lists(pixels)}, separators=separators).encode()
-    np.testing.assert_array_equal(image_text._from_digits(text), pixels[:, :, ::-1].transpose(2, 0, 1))
+def test_what_is_written_is_read():
+    pixels = image(300, 500)
     np.testing.assert_array_equal(read_image(write_image(pixels), InputConfig()), pixels)
 
 
@@ -71,11 +68,11 @@ def test_plain_texts_are_read_the_fast_way(separators):
     ],
 )
 @pytest.mark.parametrize("indent", [None, 1, "\t"])
-def test_other_members_and_any_spacing_are_read_the_fast_way(start, end, indent):
+def test_other_members_and_any_spacing_are_read(start, end, indent):
     pixels = image(200, 300)
     array = json.dumps(as_lists(pixels), indent=indent).replace("\n", "\r\n")
     text = f'{start}"img_data": {array}{end}'.encode()
-    np.testing.assert_array_equal(image_text._from_digits(text), pixels[:, :, ::-1].transpose(2, 0, 1))
+    np.testing.assert_array_equal(read_image(text, InputConfig()), pixels)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +123,13 @@ def test_large_texts_that_are_no_image_are_refused_without_reading_them(unit):
     assert peak() < 2 * len(text) + 20_000_000
 
 
+def test_reading_a_large_image_takes_less_memory_than_its_text():
+    text = write_image(image(1000, 1000))  # 11 MB; as Python objects it takes 72 MB
+    with peak_memory() as peak:
+        read_image(text, InputConfig())
+    assert peak() < len(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -139,14 +143,12 @@ def test_large_texts_that_are_no_image_are_refused_without_reading_them(unit):
         "[[[1],[2,3]],[[1],[2,3]],[[1],[2,3]]]", "[[[1]][[1]],[[1]]]", "[[[1]],,[[1]],[[1]]]", "[[[½]],[[1]],[[1]]]",
     ],
 )  # fmt: skip
-def test_both_ways_agree_with_json(text):
+def test_it_agrees_with_json(text):
     whole = f'{{"img_data": {text}}}'.encode()
     expected, found = plainly(whole), read(whole)
     assert (found is None) == (expected is None)
     if expected is not None:
         np.testing.assert_array_equal(found, expected)
-    fast = image_text._from_digits(whole)
-    assert fast is None or expected is not None
 
 
 @settings(max_examples=400, deadline=None)
@@ -175,6 +177,12 @@ def test_damaged_texts_are_never_read_wrongly(size, separators, edits):
         ([[[1, 2]], [[1, 2]], [[1, 2], [3, 4]]], "img_data[2]: 2 rows"),
         ([[[1, 2]], [[1, 2]]], "img_data: 2 channels"),
         ([[[1, True]], [[1, 2]], [[1, 2]]], "img_data[0][0][1]: True"),
+        ([[1], [2], [3]], "img_data[0][0]: 1;"),
+        ([1, 2, 3], "img_data[0]: 1;"),
+        ([1, 2], "img_data: 2 channels"),
+        ([[[[1, 2]]], [[[1]]], [[[1]]]], "img_data[0][0][0]: [1, 2];"),
+        ([[[1], 5], [[1], [1]], [[1], [1]]], "img_data[0][1]: 5;"),
+        ([[[1]], "[[1]]", [[1]]], "img_data[1]: '[[1]]';"),
         ([[], [], []], "img_data[0]: 0 rows"),
         ([[[]], [[]], [[]]], "img_data[0][0]: []"),
         ("text", "img_data: 'text'"),
@@ -186,6 +194,34 @@ def test_errors_name_the_place(value, path):
         read_image(json.dumps({"img_data": value}).encode(), InputConfig())
     assert error.value.message.startswith(path)
     assert "from 0 to 255" in error.value.message
+
+
+def test_a_wrong_value_of_a_large_image_is_named():
+    planes = as_lists(image(600, 600))
+    planes[1][500][7] = 256
+    with pytest.raises(BadImage, match=r"img_data\[1\]\[500\]\[7\]: 256; expected three channels"):
+        read_image(json.dumps({"img_data": planes}).encode(), InputConfig())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_other_encodings_are_read(encoding):
+    pixels = image(5, 7)
+    text = json.dumps({"\u315b [1]": "\u5d32[2]", "img_data": as_lists(pixels)}, ensure_ascii=False)
+    np.testing.assert_array_equal(read_image(text.encode(encoding), InputConfig()), pixels)
+
+
+def test_errors_name_the_place_in_the_text_that_was_sent():
+    with pytest.raises(BadJson, match="line 2, column 31"):
+        read_image(b'{"img_data":\n [[[1,2,3]],[[1,2,3]],[[4,5,6]}', InputConfig())
+
+
+def test_no_text_takes_quadratic_time():
+    """A string without an end, full of escaped quotes and brackets: each of them could start another search."""
+    text = b'{"a":"' + b'\\"[' * 200_000
+    start = time.process_time()
+    with pytest.raises(BadJson):
+        read_image(text, InputConfig())
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 `prepare` makes a copy of a network that computes the same faster: batch normalisation is folded into the convolutions
 and tensors are channels-last. On CPUs convolutions run with prepacked weights, with ReLU and residual additions fused
-in, and large 3x3 ones by Winograd's algorithm.
+in; on those without AVX-512 large 3x3 ones by Winograd's algorithm.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from typing import Literal, TypeAlias
 
 import torch
 
-from maskworks_torch.cpu_operators import packed_conv, winograd
-from maskworks_torch.cpu_operators.packed_conv import PackedConv
-from maskworks_torch.cpu_operators.winograd import WinogradConv
+from maskworks_torch.cpu_operators import packed_conv
+from maskworks_torch.cpu_operators.convolution import fast_conv
 from tensormask.convolution import Conv
 from tensormask.network import TensorMaskNet
 
@@ -53,16 +52,13 @@ def prepare(
         for part in (net.backbone, net.head.cls_subnet, net.head.bbox_subnet):
             part.compile()
     elif device.type == "cpu" and packed_conv.supports(dtype):
-        _replace_convolutions(net, dtype)
+        _replace_convolutions(net)
     return net
 
 
-def _replace_convolutions(net: TensorMaskNet, dtype: torch.dtype) -> None:
+def _replace_convolutions(net: TensorMaskNet) -> None:
     for name, conv in list(net.named_modules()):
         if not isinstance(conv, Conv) or name.startswith("head.mask_pred"):  # its weights are used apart
             continue
-        if dtype == torch.float32 and winograd.pays_off(conv):
-            net.set_submodule(name, WinogradConv(conv, conv.relu))
-        else:
-            size = (1, conv.in_channels, *_TYPICAL_SIZE)
-            net.set_submodule(name, PackedConv(conv, size, "relu" if conv.relu else "none"))
+        size = (1, conv.in_channels, *_TYPICAL_SIZE)
+        net.set_submodule(name, fast_conv(conv, size, "relu" if conv.relu else "none"))

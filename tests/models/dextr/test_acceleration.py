@@ -92,12 +92,14 @@ def test_unknown_precision():
         acceleration.prepare(architectures.build("mobileunet"), SIZE, precision="int8")
 
 
-def test_what_a_resunet_becomes():
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+def test_what_a_resunet_becomes(monkeypatch, capability):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     graph = acceleration.prepare(architectures.build("resunet-1-2-1-1"), SIZE).graph
     kinds = [type(module) for module in graph.modules()]
     assert fused_additions(graph) == 5  # one per block
     assert kinds.count(SubpixelHead) == 1
-    assert WinogradConv in kinds
+    assert (WinogradConv in kinds) == (capability == "AVX2")
     assert not {nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Upsample, nn.Dropout} & set(kinds)
     assert [node.target for node in graph.graph.nodes if node.op == "call_function"] == [upsample_add] * 4
 

@@ -1,4 +1,9 @@
-"""The rings of holes, of all holes of a mask at once, so that a thousand small ones cost little."""
+"""The rings of holes, of all holes of a mask at once, so that a thousand small ones cost little.
+
+OpenCV lists the border around a hole: pixels of the part. A ring has to run through pixels of the hole. The function
+`hole_rings` finds them from the border alone, without another look at the mask. Nothing here loops over pixels or
+rings: the points of all rings lie in one array, one ring after the other, and `lengths` says how many each has.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +19,23 @@ Indices = NDArray[np.int64]
 Directions = NDArray[np.int8]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
-# The eight neighbours in the order in which border following looks at them; those that share a side are even.
+# The eight neighbours as [x, y], in the order in which border following looks at them; those that share a side with the
+# pixel are even:
+#     3 2 1
+#     4 . 0
+#     5 6 7
 _NEIGHBOURS = np.array([[1, 0], [1, -1], [0, -1], [-1, -1], [-1, 0], [-1, 1], [0, 1], [1, 1]], np.int32)
 _DIRECTION = np.zeros((3, 3), np.int8)
-_DIRECTION[_NEIGHBOURS[:, 1], _NEIGHBOURS[:, 0]] = np.arange(8)  # -1 is the last index
+_DIRECTION[_NEIGHBOURS[:, 1], _NEIGHBOURS[:, 0]] = np.arange(8)  # [y, x] to index; -1 is the last index
 
-# For each way to come to a pixel and to go on from it (8 * came + goes), the seven neighbours looked at between these
-# two: whether they belong to the hole, and where they are.
+# Two tables with a row for each way to come to a pixel and to go on from it: row 8 * came + goes, both as indices of
+# steps above. Border following stands at the pixel, looks back at the one it came from (came + 4), and turns from there
+# until it finds the next pixel of the part. The neighbours that it passes belong to the hole. The seven columns are the
+# neighbours after one to seven turns: whether one is taken into the ring (`_OF_THE_HOLE`), and where it is (`_STEP`).
+#
+# Came 0, goes 0, straight on to the right: 4 is behind, 5, 6 and 7 are passed, 0 is next. Only 6 shares a side with the
+# pixel and is taken; 5 and 7 are taken by the pixels before and after it.
+# Came 0, goes 6, around a corner of the hole: only 5 is passed. It shares no side, but no other pixel would take it.
 _CAME, _GOES, _TURN = np.ogrid[:8, :8, 1:8]
 _PASSED_BY = (_GOES - _CAME - 5) & 7
 _LOOKED_AT = (_CAME + 4 + _TURN + 0 * _GOES) & 7
@@ -47,6 +62,7 @@ def hole_rings(borders: Sequence[Points]) -> list[Points]:
     lengths = np.array([len(border) for border in borders])
     goes = _directions(points, lengths)
     way = 8 * _previous(goes, lengths).astype(np.intp) + goes
+    # For every point the columns of its row that are taken, as pixels. A point may give none, or several.
     # `take` and `compress` do what brackets do, several times faster for rows as short as these.
     corner, turn = np.divmod(np.flatnonzero(_OF_THE_HOLE.take(way, axis=0)), 7)
     pixels = points.take(corner, axis=0) + _STEP.take(7 * way.take(corner) + turn, axis=0)

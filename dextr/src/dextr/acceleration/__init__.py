@@ -2,8 +2,8 @@
 
 `prepare` makes a copy of a net that gives the same logits faster. Everywhere, batch normalisation is folded into the
 convolutions and tensors are channels-last. On CPUs, convolutions run with prepacked weights and with activations and
-residual additions fused in, large 3x3 ones by Winograd's algorithm, and nothing is computed on an enlarged copy of a
-smaller tensor.
+residual additions fused in; without AVX-512, large 3x3 ones by Winograd's algorithm. Nothing is computed on an enlarged
+copy of a smaller tensor.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def prepare(
 ) -> PreparedNet:
     """A copy of a net that is tuned for inference on one device; the net itself stays as it is.
 
-    In float32 on the CPU the copy is larger than the net (ResUNet-101: 0.5 GB instead of 0.2), because Winograd's
-    algorithm needs 36 values for each 3x3 kernel.
+    In float32 on a CPU without AVX-512 the copy is larger than the net (ResUNet-101: 0.5 GB instead of 0.2), because
+    Winograd's algorithm needs 36 values for each 3x3 kernel.
 
     Args:
         net: one of `dextr.architectures`.

@@ -14,8 +14,9 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from dextr.acceleration.folding import clean, module_of
 from dextr.acceleration.subpixel import SubpixelHead, upsample_add
+from maskworks_torch.cpu_operators.convolution import fast_conv
 from maskworks_torch.cpu_operators.packed_conv import PackedConv
-from maskworks_torch.cpu_operators.winograd import WinogradConv, pays_off
+from maskworks_torch.cpu_operators.winograd import WinogradConv
 
 _ACTIVATIONS = {
     nn.ReLU: "relu",
@@ -84,10 +85,7 @@ def _rewrite_conv(graph: fx.GraphModule, node: fx.Node, conv: nn.Conv2d) -> None
     if activation is not None:
         chain.append(activation)
     name = "none" if activation is None else _name(graph, activation)
-    if other is None and conv.weight.dtype == torch.float32 and name in ("none", "relu") and pays_off(conv):
-        graph.set_submodule(target, WinogradConv(conv, relu=name == "relu"))
-    else:
-        graph.set_submodule(target, PackedConv(conv, _size(x), name))
+    graph.set_submodule(target, fast_conv(conv, _size(x), name, residual=other is not None))
     _replace(graph, chain, target, (x,) if other is None else (x, other))
 
 

@@ -21,9 +21,10 @@ READER_ERRORS = (
     struct.error, zlib.error,
 )  # fmt: skip
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
-_ORIENTATION, _BITS, _PHOTOMETRIC = 0x0112, 258, 262
-_WHITE_IS_ZERO = 0
-# Back from upright to how the pixels are stored. Pillow itself turns TIFF files upright, and only those.
+_ORIENTATION, _BITS, _PHOTOMETRIC = 0x0112, 258, 262  # the numbers of tags, in EXIF and in TIFF
+_WHITE_IS_ZERO = 0  # a value of the tag `_PHOTOMETRIC`
+# For each value of the tag `_ORIENTATION` but 1: back from upright to how the pixels are stored. Pillow itself turns
+# TIFF files upright, and only those.
 _AS_STORED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,6 +34,7 @@ _AS_STORED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
+# Pillow's modes of one channel with 16 bits, in the byte order of the machine or in a named one.
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 # The limit is ours to check, from the header and as an error of the request; Pillow's would be a warning first.

@@ -75,6 +75,7 @@ def write(value: Any) -> bytes:
 _DEEPEST = 200
 _TOO_DEEP = f"nested too deeply; expected a JSON object of at most {_DEEPEST} levels"
 _CHUNK = 1 << 18  # bytes at a time; what is made of them stays in the processor's cache
+# JSON's own names, because those who read the message need not know Python's.
 _TYPES = {list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
 
 

@@ -1,4 +1,8 @@
-"""Of which image a mask or an overlay was made: a note in the PNG file, which images themselves do not have."""
+"""Of which image a mask or an overlay was made: a note in the PNG file, which images themselves do not have.
+
+The note is a chunk `tEXt`, which every PNG file may have and every reader skips: a keyword, a zero byte, and the file
+name of the image, percent-encoded because the chunk is Latin-1.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from maskworks.images.reader import FORMATS, READER_ERRORS
 
 _KEYWORD = "Segmentation of"
-_HEAD = 33  # bytes: the signature and the first chunk of any PNG file
+_HEAD = 33  # bytes: the signature (8) and the chunk IHDR (25), which comes first; ours follows it
 
 
 def with_source(png: bytes, image: str) -> bytes:
     """A PNG file with a note that it was made of the image of this file name."""
     chunk = BytesIO()
-    text = f"{_KEYWORD}\0{quote(image, errors='surrogateescape')}"  # the chunk has no room for all letters
+    text = f"{_KEYWORD}\0{quote(image, errors='surrogateescape')}"
     PngImagePlugin.putchunk(chunk, b"tEXt", text.encode())
     return png[:_HEAD] + chunk.getvalue() + png[_HEAD:]
 

@@ -14,6 +14,7 @@ from maskworks.wire.completeness import ends_where_it_should
 
 _Seen = tuple[tuple[int, int], float, bool]  # size and time of a file, since when, and whether it is complete
 
+# In lower case; anything else in the folder is no image. The formats are those of `images.reader.FORMATS`.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 
