@@ -136,13 +136,10 @@ def _own_flags(text: str) -> str:
 
 
 def _send(sender: Sender, args: argparse.Namespace) -> int:
-    from maskworks.wire import base64text, jsontext
+    from maskworks.wire.client import encode_request
 
-    message = {"image": base64text.encode(_read(args.image, "--image")), **sender.read_prompt(args)}
-    for key, target in (("label", message.get("prompt", message)), ("id", message), ("reply_to", message)):
-        if getattr(args, key) is not None:
-            target[key] = getattr(args, key)
-    text = jsontext.write(message)
+    image, prompt = _read(args.image, "--image"), sender.read_prompt(args)
+    text = encode_request(image, prompt, label=args.label, name=args.id, reply_to=args.reply_to)
     listeners = 0
     with _connected(args) as client:
         for _ in range(args.count):
@@ -234,19 +231,18 @@ def _files(text: bytes, name: str, image: Bytes | None) -> dict[str, bytes]:
         RequestError: it is no answer.
     """
     from maskworks.overlay import encode_overlay
-    from maskworks.wire import base64text, jsontext
+    from maskworks.wire.client import decode_answer
     from maskworks.wire.opex import encode_opex
     from maskworks.wire.reply import decode_reply
 
-    answer = jsontext.read_object(text, "answer")
-    if "error" in answer:
-        error = answer["error"] if isinstance(answer["error"], dict) else {"message": answer["error"]}
-        say(f"error: {error.get('code')}: {error.get('message')}")
+    answer = decode_answer(text)
+    if answer.error is not None:
+        say(f"error: {answer.error[0]}: {answer.error[1]}")
         return {".error.json": text}
-    if "objects" in answer:  # of models that answer with OPEX
+    if answer.is_opex:
         return {".json": text}
     prediction = decode_reply(text, name, image)
-    parts = {".png": base64text.decode(answer["mask"]), ".json": encode_opex(prediction)}
+    parts = {".png": answer.mask, ".json": encode_opex(prediction)}
     return parts if image is None else {**parts, "-overlay.png": encode_overlay(prediction)}
 
 
