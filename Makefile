@@ -11,6 +11,7 @@ PACKAGES := common/maskworks common/maskworks_torch dextr sam tensormask mmdetec
 # All in one command: for a name that it is not given, pip would ask an index, where anybody may have it.
 EDITABLE := $(foreach folder,$(PACKAGES),-e './$(folder)$(if $(filter common/%,$(folder)),,[commands])')
 DEMO := demo-results
+DIST := dist
 
 include docker/images.mk
 FUZZ_RUNS ?= 20000
@@ -89,14 +90,14 @@ audit: install  ## compare the tested versions with the known vulnerabilities (a
 	$(BIN)/uv tool run pip-audit@$(PIP_AUDIT) --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt
 
 wheels: install  ## build the wheels of all distributions into dist/
-	@rm -rf dist $(PACKAGES:%=%/build)
-	$(BIN)/pip wheel -q --no-deps --no-index --no-build-isolation -w dist $(PACKAGES:%=./%)
+	@rm -rf $(DIST) $(PACKAGES:%=%/build)
+	$(BIN)/pip wheel -q --no-deps --no-index --no-build-isolation -w $(DIST) $(PACKAGES:%=./%)
 	@rm -rf $(PACKAGES:%=%/build)
-	@ls dist/*.whl
+	@ls $(DIST)/*.whl
 
 publish: $(if $(INDEX)$(DRY_RUN),wheels)  ## upload the wheels to the index with the URL INDEX (DRY_RUN=1 shows how; uv reads UV_PUBLISH_TOKEN)
 	@$(if $(INDEX)$(DRY_RUN),,echo "INDEX is missing: make publish INDEX=URL, the URL for uploads"; exit 2)
-	$(if $(DRY_RUN),@echo) $(BIN)/uv publish --publish-url '$(or $(INDEX),INDEX)' dist/*.whl
+	$(if $(DRY_RUN),@echo) $(BIN)/uv publish --publish-url '$(or $(INDEX),INDEX)' $(DIST)/*.whl
 
 clean:  ## remove results, wheels and caches, keep .venv
-	rm -rf dist $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(DIST) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
