@@ -13,7 +13,16 @@ import pytest
 
 from tests.structure.test_private_names import SOURCES, TREES, imports
 from tests.support.distributions import (
-    OURS, PACKAGES, ROOT, TESTED, Requirement, normal, offer, project, requirements, run,
+    OURS,
+    PACKAGES,
+    ROOT,
+    TESTED,
+    Requirement,
+    normal,
+    offer,
+    project,
+    requirements,
+    run,
 )  # fmt: skip
 
 VERSION = project("common/maskworks")["version"]

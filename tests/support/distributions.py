@@ -52,8 +52,8 @@ class Requirement:
 def requirements(folder: str, extras: bool = True) -> list[Requirement]:
     """What a distribution asks for; with `extras` also those of all its extras."""
     table = project(folder)
-    texts = [*table["dependencies"], *(sum(table.get("optional-dependencies", {}).values(), []) if extras else [])]
-    return [Requirement.read(text) for text in texts]
+    groups = [table["dependencies"], *(table.get("optional-dependencies", {}).values() if extras else ())]
+    return [Requirement.read(text) for group in groups for text in group]
 
 
 def run(*command: str | Path, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -6,8 +6,18 @@ from importlib import metadata
 
 EXTRA = "commands"
 # The import packages that this extra brings, of the distribution maskworks.
-_BROUGHT = frozenset(
-    {"hiredis", "httptools", "prometheus_client", "python_multipart", "redis", "starlette", "tqdm", "uvicorn", "watchdog"}
+BROUGHT = frozenset(
+    [
+        "hiredis",
+        "httptools",
+        "prometheus_client",
+        "python_multipart",
+        "redis",
+        "starlette",
+        "tqdm",
+        "uvicorn",
+        "watchdog",
+    ]
 )
 
 
@@ -19,7 +29,7 @@ def missing_extra(command: str, error: ModuleNotFoundError) -> str:
         error: what Python says about the import.
     """
     package = (error.name or "").partition(".")[0]
-    if package not in _BROUGHT:
+    if package not in BROUGHT:
         return ""
     name = _distribution(command)
     return f"{package} is not installed; it comes with an extra of {name}: install {name}[{EXTRA}]"
