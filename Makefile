@@ -100,4 +100,4 @@ publish: $(if $(INDEX)$(DRY_RUN),wheels)  ## upload the wheels to the index with
 	$(if $(DRY_RUN),@echo) $(BIN)/uv publish --publish-url '$(or $(INDEX),INDEX)' $(DIST)/*.whl
 
 clean:  ## remove results, wheels and caches, keep .venv
-	rm -rf $(DIST) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(DIST) $(PACKAGES:%=%/build) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure.test_private_names import SOURCES, TREES, imports
 from tests.support.distributions import (
     OURS,
     PACKAGES,
@@ -23,7 +22,8 @@ from tests.support.distributions import (
     project,
     requirements,
     run,
-)  # fmt: skip
+)
+from tests.support.sources import SOURCES, TREES, imports
 
 VERSION = project("common/maskworks")["version"]
 DOCS = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -146,6 +146,7 @@ def chosen(index: Path, folder: Path, *command: str, cwd: Path = ROOT) -> dict[s
     }
 
 
+@pytest.mark.slow("pip resolves what is needed")
 @pytest.mark.parametrize(
     "line", sorted({line for _, line in LINES if "--no-index" not in line and "pip install" in line})
 )
@@ -158,6 +159,7 @@ def test_an_index_with_our_names_is_not_asked_for_them(false_index, tmp_path, li
     assert "torch" in found
 
 
+@pytest.mark.slow("pip resolves what is needed")
 def test_such_an_index_would_be_believed_without_the_folders(false_index, tmp_path):
     """What the test above is for: the shorter line gets the stranger's."""
     assert chosen(false_index, tmp_path, "install", "maskworks-sam")["maskworks-sam"][0] == "99.0"
@@ -165,6 +167,7 @@ def test_such_an_index_would_be_believed_without_the_folders(false_index, tmp_pa
     assert shorter["maskworks"][1].startswith(false_index.as_uri())
 
 
+@pytest.mark.slow("pip resolves what is needed")
 def test_wheels_for_a_machine_without_network_are_ours(false_index, tmp_path):
     (build,) = {line for _, line in LINES if "pip wheel" in line}
     (install,) = {line for _, line in LINES if "--no-index" in line}

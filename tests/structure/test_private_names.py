@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.distributions import PACKAGES, ROOT, project, requirements
+from tests.support.distributions import ROOT, project, requirements
+from tests.support.sources import OWN, SCRIPTS, SOURCES, TREES, imports
 
 # By library. A name is the last one of `module._name`, or a whole module whose documentation names none of it.
 USED = {
@@ -35,10 +36,6 @@ FREE = {"python"}
 # Modules that no documentation names, although their names do not begin with an underscore.
 UNDOCUMENTED = ("uvicorn.protocols.",)
 
-OWN = {path.name for folder in PACKAGES for path in (ROOT / folder / "src").iterdir() if path.is_dir()}
-SOURCES = {path: folder for folder in PACKAGES for path in sorted((ROOT / folder / "src").rglob("*.py"))}
-SCRIPTS = sorted((ROOT / "docker").rglob("*.py"))
-TREES = {path: ast.parse(path.read_text()) for path in (*SOURCES, *SCRIPTS)}
 ASKED = {"getattr", "hasattr", "setattr", "delattr"}
 
 
@@ -66,15 +63,6 @@ def is_self(node: ast.expr) -> bool:
 
 
 DEFINED = defined()
-
-
-def imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """What a file imports from others: the name it gets here, and the whole name."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.asname or alias.name.partition(".")[0], alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
 
 
 def private_names(tree: ast.Module) -> Iterator[str]:
@@ -118,6 +106,7 @@ def used() -> dict[Path, set[str]]:
     return {path: names for path, tree in TREES.items() if (names := set(private_names(tree)))}
 
 
+@pytest.mark.slow("imports the classes that ours are derived from")
 def test_the_list_is_complete(used):
     listed = set().union(*USED.values())
     unknown = {str(path.relative_to(ROOT)): names - listed for path, names in used.items() if names - listed}
@@ -125,6 +114,7 @@ def test_the_list_is_complete(used):
     assert listed - set().union(*used.values()) == set(), "no longer used"
 
 
+@pytest.mark.slow("imports the classes that ours are derived from")
 def test_what_uses_private_names_caps_the_version(used):
     for path, names in used.items():
         for library in (library for library, known in USED.items() if names & known):

@@ -67,10 +67,12 @@ def contents(wheel: Path) -> dict[str, str]:
         }  # fmt: skip
 
 
+@pytest.mark.slow("builds wheels")
 def test_all_wheels_are_there(dist):
     assert sorted(path.name for path in dist.iterdir()) == NAMES
 
 
+@pytest.mark.slow("builds wheels")
 @pytest.mark.parametrize("folder", PACKAGES)
 def test_a_wheel_has_all_modules_and_files_a_licence_and_a_readme(dist, folder):
     name = project(folder)["name"].replace("-", "_")
@@ -90,6 +92,7 @@ def test_a_wheel_has_all_modules_and_files_a_licence_and_a_readme(dist, folder):
     assert "Project-URL" not in metadata.partition("\n\n")[0]
 
 
+@pytest.mark.slow("builds wheels")
 def test_a_model_works_in_a_fresh_environment(fresh):
     help_ = run(fresh.parent / "sam_serve", "--help")
     assert help_.returncode == 0, help_.stderr
@@ -106,6 +109,7 @@ def test_a_model_works_in_a_fresh_environment(fresh):
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.slow("builds wheels")
 def test_publishing_says_how(publish):
     make, files = publish
     for flags, url in ([], "INDEX"), (["INDEX=file:///index"], "file:///index"):
@@ -115,6 +119,7 @@ def test_publishing_says_how(publish):
         assert "uploading" not in done.stdout
 
 
+@pytest.mark.slow("builds wheels")
 def test_publishing_needs_an_index(publish):
     make, files = publish
     done = make()
