@@ -8,7 +8,10 @@ TORCH_FROM := $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX))
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := common/maskworks common/maskworks_torch dextr sam tensormask mmdetection
+# All in one command: for a name that it is not given, pip would ask an index, where anybody may have it.
+EDITABLE := $(foreach folder,$(PACKAGES),-e './$(folder)$(if $(filter common/%,$(folder)),,[commands])')
 DEMO := demo-results
+DIST := dist
 
 include docker/images.mk
 FUZZ_RUNS ?= 20000
@@ -19,7 +22,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
 PIP_AUDIT := 2.10.1
 
 .DEFAULT_GOAL := help
-.PHONY: help install mmdetection demo test-quick test test-heavy test-all lint format bench fuzz soak audit clean
+.PHONY: help install mmdetection demo test-quick test test-heavy test-all lint format bench fuzz soak audit wheels publish clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z%\/-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +37,7 @@ $(VENV)/installed: constraints.txt $(PACKAGES:%=%/pyproject.toml) requirements-d
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV), torch takes a few minutes the first time ..."
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt $(TORCH_FROM) torch torchvision
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -r requirements-dev.txt $(PACKAGES:%=-e ./%)
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -r requirements-dev.txt $(EDITABLE)
 	@touch $@
 
 mmdetection: install  ## add MMDetection: compiles mmcv's operators once, the wheel is kept in wheels/
@@ -86,5 +89,15 @@ soak: install  ## run a worker of each transport for MINUTES (20) under good and
 audit: install  ## compare the tested versions with the known vulnerabilities (asks PyPI)
 	$(BIN)/uv tool run pip-audit@$(PIP_AUDIT) --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt
 
-clean:  ## remove results and caches, keep .venv
-	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+wheels: install  ## build the wheels of all distributions into dist/
+	@rm -rf $(DIST) $(PACKAGES:%=%/build)
+	$(BIN)/pip wheel -q --no-deps --no-index --no-build-isolation -w $(DIST) $(PACKAGES:%=./%)
+	@rm -rf $(PACKAGES:%=%/build)
+	@ls $(DIST)/*.whl
+
+publish: $(if $(INDEX)$(DRY_RUN),wheels)  ## upload the wheels to the index with the URL INDEX (DRY_RUN=1 shows how; uv reads UV_PUBLISH_TOKEN)
+	@$(if $(INDEX)$(DRY_RUN),,echo "INDEX is missing: make publish INDEX=URL, the URL for uploads"; exit 2)
+	$(if $(DRY_RUN),@echo) $(BIN)/uv publish --publish-url '$(or $(INDEX),INDEX)' $(DIST)/*.whl
+
+clean:  ## remove results, wheels and caches, keep .venv
+	rm -rf $(DIST) $(PACKAGES:%=%/build) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis

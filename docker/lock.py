@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "docker" / "lock"
 HEAD = "# Written by `make lock`: do not edit.\n"
 WITH_TORCH = re.compile(r"torch|torchvision|triton|nvidia-.*|cuda-.*")
-OURS = ("maskworks", "maskworks-dextr", "maskworks-sam", "maskworks-tensormask", "maskworks-mmdet")
+OURS = ("maskworks", "maskworks-torch", "maskworks-dextr", "maskworks-sam", "maskworks-tensormask", "maskworks-mmdet")
+CORE = ("./common/maskworks[commands]", "./common/maskworks_torch")  # in all images
 PYTHON = "3.11"  # Debian bookworm's
 
 Packages = dict[str, str]  # the lines of a package in a lock file, by its name
@@ -29,16 +30,16 @@ Packages = dict[str, str]  # the lines of a package in a lock file, by its name
 
 def main() -> None:
     """Writes all lock files."""
-    shared = resolve("./common[http]", "torch", "torchvision", "pip")
+    shared = resolve(*CORE, "torch", "torchvision", "pip")
     torch = {name: lines for name, lines in shared.items() if WITH_TORCH.fullmatch(name)}
     write("torch", torch)
     write("shared", {name: lines for name, lines in shared.items() if name not in torch})
     for model in ("dextr", "sam", "tensormask"):
-        write(model, without(resolve("./common[http]", f"./{model}"), shared))
+        write(model, without(resolve(*CORE, f"./{model}[commands]"), shared))
 
     requirements = (ROOT / "mmdetection" / "requirements.txt").read_text().splitlines()
     imported = [line for line in requirements if not line.startswith("#")]
-    needed = without(resolve("./common[http]", "./mmdetection", *imported), shared)
+    needed = without(resolve(*CORE, "./mmdetection[commands]", *imported), shared)
     write("mmdetection", {**needed, **resolve(*variable("others"), flags=["--no-deps"])})
     sources = resolve(*variable("built"), flags=["--no-deps"])
     write("openmmlab", {**sources, **resolve(*variable("build_tools"))})

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sysconfig
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -73,6 +74,15 @@ def test_a_wrong_installation_says_everything_that_is_wrong():
     problems = {topic for topic, entry in found.items() if entry["state"] == "problem"}
     assert {"device", "redis", "missing.pth", "dextr"} <= problems
     assert found["python"]["state"] == "ok"
+
+
+def test_distributions_of_different_versions_are_a_problem(monkeypatch):
+    versions = {"maskworks": "0.1.0", "maskworks-sam": "0.2.0"}
+    monkeypatch.setattr(system.metadata, "distributions", lambda: [SimpleNamespace(name=name) for name in versions])
+    monkeypatch.setattr(system.metadata, "version", lambda name: versions.get(name, "1.0"))
+    found = next(finding for finding in system.versions() if finding.topic == "maskworks")
+    assert found.state == "problem"
+    assert found.text.startswith("maskworks 0.1.0, maskworks-sam 0.2.0: different versions; ")
 
 
 def test_wrong_flags():

@@ -26,7 +26,7 @@ def test_the_labels_tell_what_is_inside(image):
     assert labels["org.opencontainers.image.title"] == f"maskworks-{image.model}"
     assert labels["org.opencontainers.image.licenses"] == "MIT"
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?|unknown", labels["org.opencontainers.image.revision"])
-    assert labels["maskworks_torch.device"] == image.device
+    assert labels["maskworks.device"] == image.device
     assert labels["maskworks.torch"] == torch.partition("+")[0]
     assert labels["maskworks.torchvision"] == torchvision.partition("+")[0]
     tag = labels["org.opencontainers.image.version"]
@@ -95,7 +95,7 @@ def test_any_user_has_a_home_a_cache_and_a_place_to_work(image, user):
 
 def test_a_mapped_cache_gets_the_files(image, tmp_path):
     fill(tmp_path / "cache" / "x")
-    code = "from maskworks_torch.checkpoints import cache_folder; (cache_folder('x') / 'weights').touch()"
+    code = "from maskworks.cache import cache_folder; (cache_folder('x') / 'weights').touch()"
     done = image.run("python", "-c", code, mounts={"/.cache": tmp_path / "cache"})
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "cache" / "x" / "weights").stat().st_uid == int(USER.partition(":")[0])

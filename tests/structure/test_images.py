@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.support.container import LIST, ROOT, VERSIONS, commands
+from tests.support.distributions import OURS, TESTED, normal, project, requirements
 from tests.support.dockerfiles import MODELS, dockerfile, make, stages
 
 LOCKS = sorted((ROOT / "docker" / "lock").glob("*.txt"))
@@ -20,7 +21,7 @@ SHELL = [
     ROOT / "docker" / "image", ROOT / "docker" / "builder", ROOT / "docker" / "run-gpus",
     *sorted((ROOT / "docker" / "steps").glob("*.sh")), *sorted((ROOT / "docker" / "rootfs").rglob("*")),
 ]  # fmt: skip
-TESTED = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text().lower(), flags=re.MULTILINE))
+CORE = ("common/maskworks", "common/maskworks_torch")  # in all images
 
 
 def test_the_list_names_the_folders_with_a_dockerfile():
@@ -74,22 +75,24 @@ def test_locked_packages_have_hashes_and_the_tested_versions(path):
     for name, version, rest in blocks:
         assert "--hash=sha256:" in rest, name
         if path.stem != "openmmlab":  # has build tools of its own
-            assert TESTED.get(name.lower(), version) == version, name
+            assert TESTED.get(normal(name), version) == version, name
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_all_that_a_package_needs_is_locked(model):
-    def normal(names: list[str]) -> set[str]:
-        return {re.sub(r"[-_.]+", "-", name).lower() for name in names}
-
-    def needed(folder: str) -> set[str]:
-        project = (ROOT / folder / "pyproject.toml").read_text().partition("[project.scripts]")[0]
-        return normal(re.findall(r'^    "([\w.-]+)', project, flags=re.MULTILINE))
-
     texts = [(ROOT / "docker" / "lock" / f"{name}.txt").read_text() for name in ("torch", "shared", model)]
-    locked = normal([name for text in texts for name in re.findall(r"^([\w.-]+)==", text, flags=re.MULTILINE)])
-    assert len(needed(model)) > 4
-    assert needed("common") | needed(model) <= locked | {"maskworks"}
+    locked = {normal(name) for text in texts for name in re.findall(r"^([\w.-]+)==", text, flags=re.MULTILINE)}
+    needed = {need.name for folder in (*CORE, model) for need in requirements(folder)}
+    assert len(needed) > 15
+    assert needed <= locked | OURS.keys()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_image_has_all_that_its_distribution_needs_of_ours(model):
+    folders = re.search(rf"^RUN sh /build/code.sh {model} (.*)", stages(model)["code"], flags=re.MULTILINE)
+    assert folders is not None
+    assert folders[1].split() == [f"/src/{folder}" for folder in (*CORE, model)]
+    assert {need.name for need in requirements(model)} & OURS.keys() <= {project(folder)["name"] for folder in CORE}
 
 
 @pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)

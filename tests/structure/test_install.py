@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
-import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("common", "dextr", "sam", "tensormask", "mmdetection")
+from tests.support.distributions import PACKAGES, ROOT, offer, program, run
+
 # What says which Python is needed, in its words.
 PYTHON = {
     **{f"{name}/pyproject.toml": r'requires-python = ">=3\.(\d+)"' for name in PACKAGES},
@@ -23,36 +20,6 @@ PYTHON = {
     "docker/lock.py": r'PYTHON = "3\.(\d+)"',
     ".ci/run": r"Python 3\.(\d+)",
 }
-
-
-def program(file: Path, script: str) -> None:
-    """A program that stands for another one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f"#!/bin/sh\n{script}\n")
-    file.chmod(0o755)
-
-
-def run(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    others = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    environment = {**others, "PIP_CONFIG_FILE": os.devnull, **variables}
-    return subprocess.run(
-        list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-
-
-def wheel(index: Path, name: str, version: str, needs: str) -> None:
-    """An empty package on an index of packages."""
-    about = f"{name}-{version}.dist-info"
-    file = index / name / f"{name}-{version}-py3-none-any.whl"
-    file.parent.mkdir(parents=True)
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(f"{name}.py", "")
-        archive.writestr(
-            f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: {needs}\n"
-        )
-        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{about}/RECORD", "")
-    (file.parent / "index.html").write_text(f'<a href="{file.name}">{file.name}</a>')
 
 
 @pytest.mark.parametrize("place", PYTHON)
@@ -76,9 +43,9 @@ def test_an_older_python_is_refused(tmp_path):
 def test_torch_alone_comes_from_its_index(tmp_path):
     """The index has torch, and of what torch needs another version than the tested one; the rest is only noted here."""
     index, environment = tmp_path / "simple", tmp_path / "venv"
-    wheel(index, "torch", "2.11.0+cpu", "filelock")
-    wheel(index, "torchvision", "0.26.0+cpu", "numpy")
-    wheel(index, "filelock", "3.20.0", "torch")
+    offer(index, "torch", "2.11.0+cpu", "filelock")
+    offer(index, "torchvision", "0.26.0+cpu", "numpy")
+    offer(index, "filelock", "3.20.0", "torch")
     install = f'exec {sys.executable} -m pip "$@" --target {tmp_path / "site"}'
     program(
         environment / "bin" / "pip",
@@ -89,7 +56,8 @@ def test_torch_alone_comes_from_its_index(tmp_path):
     assert {path.name for path in (tmp_path / "site").glob("*.py")} == {"torch.py", "torchvision.py"}
     (rest,) = (tmp_path / "rest").read_text().splitlines()
     assert "--no-deps" not in rest
-    assert rest.endswith("-e ./common -e ./dextr -e ./sam -e ./tensormask -e ./mmdetection")
+    folders = [folder if folder.startswith("common/") else f"{folder}[commands]" for folder in PACKAGES]
+    assert rest.endswith(" ".join(f"-e ./{folder}" for folder in folders))
 
 
 def test_mmdetections_wheels_are_built_for_each_version_and_kind_of_gpu_once(tmp_path):

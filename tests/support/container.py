@@ -145,7 +145,7 @@ class Image:
     @property
     def commands(self) -> list[str]:
         """The commands of the model, and `maskworks`."""
-        return [*commands(self.model), *commands("common")]
+        return [*commands(self.model), *commands("common/maskworks")]
 
     def run(self, *command: str, timeout: float = 100, **options: Any) -> subprocess.CompletedProcess[str]:
         """Runs a command in a new container to its end. Keyword arguments are those of `Options`."""

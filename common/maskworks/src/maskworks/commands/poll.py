@@ -37,6 +37,9 @@ def _predict_poll(model: Model, name: str, args: argparse.Namespace) -> int:
     from maskworks.shutdown import Shutdown
     from maskworks.transports.folder.transport import FolderTransport
 
+    if folders.use_watchdog:  # that its library is missing is said before the model is loaded
+        import maskworks.transports.folder.watch  # noqa: F401
+
     with Shutdown() as stop:
         pipeline = settings.pipeline(model)
         file_format = model.file_format(settings.model, folders.overlay)

@@ -6,9 +6,11 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from maskworks.commands.extra import missing_extra
 from maskworks.errors import ConfigError, MaskworksError
 
 SOME_FAILED = 3
+NOT_INSTALLED = 1
 INTERRUPTED = 130
 
 
@@ -34,6 +36,12 @@ def run_command(
     except MaskworksError as error:
         say(f"{parser.prog}: {error.message}")
         return error.exit_code
+    except ModuleNotFoundError as error:
+        text = missing_extra(parser.prog, error)
+        if not text:
+            raise
+        say(f"{parser.prog}: {text}")
+        return NOT_INSTALLED
     except KeyboardInterrupt:  # before the handlers of `Shutdown` are in place
         return INTERRUPTED
 

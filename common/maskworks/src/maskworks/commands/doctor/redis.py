@@ -6,13 +6,21 @@ import threading
 from collections.abc import Iterator
 
 from maskworks.commands.doctor.finding import Finding
+from maskworks.commands.extra import missing_extra
 from maskworks.config import RedisServerConfig
 from maskworks.errors import TransportError
 
 
 def redis(config: RedisServerConfig) -> Iterator[Finding]:
     """One connection, with the user and password of the flags; without flags there need not be a server."""
-    from redis.exceptions import ResponseError
+    try:
+        from redis.exceptions import ResponseError
+    except ModuleNotFoundError as error:
+        text = missing_extra("maskworks", error)
+        if not text:
+            raise
+        yield Finding("redis", "note", f"{text} if a command is to use Redis")
+        return
 
     from maskworks.transports.redis.server import RedisServer
 

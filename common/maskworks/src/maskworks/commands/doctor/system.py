@@ -14,7 +14,8 @@ from maskworks.commands.doctor.finding import Finding
 from maskworks.freed_memory import keep_freed_memory
 
 _LIBRARIES = (
-    "torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "redis", "hiredis", "segment-anything",
+    "torch", "torchvision", "numpy", "opencv-python-headless", "pillow", "redis", "hiredis", "starlette", "uvicorn",
+    "httptools", "segment-anything",
 )  # fmt: skip
 # What was tested together; other pairs fail when they are imported, or later.
 _PAIR = {"torch": "2.11", "torchvision": "0.26"}
@@ -24,8 +25,7 @@ _GIGABYTE = 1e9
 def versions() -> Iterator[Finding]:
     """Python and the libraries; `maskworks` and the packages of the models."""
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
-    own = sorted(d.name for d in metadata.distributions() if d.name == "maskworks" or d.name.startswith("maskworks-"))
-    yield Finding("maskworks", "ok", ", ".join(f"{name} {metadata.version(name)}" for name in dict.fromkeys(own)))
+    yield _own_versions()
     for name in _LIBRARIES:
         try:
             version = metadata.version(name)
@@ -37,6 +37,16 @@ def versions() -> Iterator[Finding]:
             yield Finding(name, "ok", version)
         else:
             yield Finding(name, "note", f"{version}; tested is {tested}")
+
+
+def _own_versions() -> Finding:
+    """The distributions of this project, which belong together in one version."""
+    found = [d.name for d in metadata.distributions() if d.name == "maskworks" or d.name.startswith("maskworks-")]
+    own = {name: metadata.version(name) for name in sorted(found)}
+    text = ", ".join(f"{name} {version}" for name, version in own.items())
+    if len(set(own.values())) > 1:
+        return Finding("maskworks", "problem", f"{text}: different versions; install all of them again, from one place")
+    return Finding("maskworks", "ok", text)
 
 
 def allocator() -> Iterator[Finding]:

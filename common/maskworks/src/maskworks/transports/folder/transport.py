@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from maskworks.atomic_write import move_file, write_file
 from maskworks.config import FolderConfig, InputConfig
@@ -27,10 +28,12 @@ from maskworks.transports.folder.claims import FOLDER as CLAIMS_FOLDER
 from maskworks.transports.folder.claims import Claim, Claims
 from maskworks.transports.folder.results import ResultFiles
 from maskworks.transports.folder.scan import Pair, Scan, Scanner, image_names
-from maskworks.transports.folder.watch import Watch
 from maskworks.types import Job, Outcome
 from maskworks.wire.png_source import source_of, with_source
 from maskworks.wire.reply import encode_error
+
+if TYPE_CHECKING:
+    from maskworks.transports.folder.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +73,11 @@ class FolderTransport:
         for folder in (config.prediction_out, config.failed, config.prediction_tmp):
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
-        self._watch = Watch(config.prediction_in, self._wake) if config.use_watchdog else None
+        self._watch: Watch | None = None
+        if config.use_watchdog:
+            from maskworks.transports.folder.watch import Watch
+
+            self._watch = Watch(config.prediction_in, self._wake)
 
     @property
     def exhausted(self) -> bool:
