@@ -95,7 +95,7 @@ def test_any_user_has_a_home_a_cache_and_a_place_to_work(image, user):
 
 def test_a_mapped_cache_gets_the_files(image, tmp_path):
     fill(tmp_path / "cache" / "x")
-    code = "from maskworks_torch.checkpoints import cache_folder; (cache_folder('x') / 'weights').touch()"
+    code = "from maskworks.cache import cache_folder; (cache_folder('x') / 'weights').touch()"
     done = image.run("python", "-c", code, mounts={"/.cache": tmp_path / "cache"})
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "cache" / "x" / "weights").stat().st_uid == int(USER.partition(":")[0])
