@@ -100,6 +100,21 @@ def test_what_models_in_torch_share_knows_no_model_redis_or_http():
             assert not name.startswith("maskworks.transports"), f"{path} imports {name}"
 
 
+def test_files_are_put_into_their_place_by_one_module():
+    """Claims are renamed, too: that is how a worker gets them."""
+    renaming = set()
+    for path in (path for path in SOURCES if "src" in path.parts):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                name, arguments = node.func.attr, len(node.args) + len(node.keywords)
+                # Text has a `replace` of two arguments.
+                if name in ("rename", "renames", "fsync", "NamedTemporaryFile") or (
+                    name == "replace" and arguments == 1
+                ):
+                    renaming.add(path.relative_to(CORE).as_posix() if path.is_relative_to(CORE) else path)
+    assert renaming == {"atomic_write.py", "transports/folder/claims.py"}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_stay_small(path):
     assert len(path.read_text().splitlines()) <= 300

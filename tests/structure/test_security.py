@@ -11,6 +11,8 @@ import yaml
 from tests.support.distributions import PACKAGES, ROOT
 
 SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name / "src").rglob("*.py"))
+LOADER = ROOT / "common" / "maskworks_torch" / "src" / "maskworks_torch" / "checkpoints.py"
+LOADER_OF_DEXTR = ROOT / "dextr" / "src" / "dextr" / "checkpoint_files" / "checkpoints.py"
 DOCUMENT = (ROOT / "docs" / "security.md").read_text()
 # Whoever can call these with bytes from outside runs what is in the bytes, or a command.
 FORBIDDEN = {
@@ -33,12 +35,22 @@ def test_nothing_runs_what_it_reads(path):
         assert not name.startswith("subprocess."), name
         if name == "yaml.load":
             assert keywords["Loader"] == "_Loader"
-        if name == "torch.load" and keywords.get("weights_only") != "True":
-            # Behind --unsafe_load, in one function of each library.
-            assert (path.name, keywords["weights_only"]) in {
-                ("checkpoints.py", "not unsafe"),
-                ("checkpoints.py", "False"),
-            }
+        # What is loaded without its protection is loaded in one place, and asked for by name or by --unsafe_load.
+        if name.endswith("torch.load"):
+            assert path == LOADER
+            assert keywords["weights_only"] == "not unsafe"
+        if name.endswith("load_torch"):
+            unsafe = keywords.get("unsafe", "False")
+            assert unsafe in ("False", "unsafe") or (path, unsafe) == (LOADER_OF_DEXTR, "True")
+
+
+def test_torch_loads_under_no_other_name():
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch":
+                assert "load" not in {alias.name for alias in node.names}, path
+            if isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.load":
+                assert path == LOADER
 
 
 def test_every_claim_names_a_test_that_exists():

@@ -19,11 +19,10 @@ from maskworks_mmdet.detector import Detector, load_detector
 from maskworks_mmdet.masks import binary_parts, every_nth, paste_into_boxes
 from maskworks_mmdet.operators import MISSING, missing_operator
 from maskworks_mmdet.options import MmdetConfig
-from maskworks_torch.device import select_both
+from maskworks_torch.device import dtype_of, select_both
 
 log = logging.getLogger("maskworks.mmdet")
 
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _TRIED = (480, 640)  # height and width of the image that flags are tried with
 
 
@@ -57,7 +56,7 @@ class MmdetPredictor:
         paste_into_boxes(model)
         predictor = cls(detector, config)
         if precision != "fp32":
-            _extract_features_in(model, _DTYPES[precision], torch.device(device).type)
+            _extract_features_in(model, dtype_of(precision), torch.device(device).type)
             predictor._try(f"--precision {precision}", "give fp32")
         if config.compile:
             predictor._compile()

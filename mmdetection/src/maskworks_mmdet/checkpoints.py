@@ -16,7 +16,8 @@ from numpy import dtypes
 from torch import Tensor, nn
 
 from maskworks.errors import CheckpointError
-from maskworks_torch.checkpoints import READER_ERRORS, load_content, reader_error
+from maskworks_torch.checkpoints import READER_ERRORS, load_content, load_torch, reader_error
+from maskworks_torch.numpy_stand_ins import STAND_INS
 
 # What training, compiling or exponential averaging put in front of a parameter's name.
 _WRAPPERS = ("module.", "_orig_mod.")
@@ -46,17 +47,13 @@ class _Ignored:
 
 
 def allowed_globals() -> list[tuple[Any, str]]:
-    """What files of MMEngine ask for besides tensors. It belongs to the log of the training, so nothing is made of it.
-
-    Numpy's own functions would not be safe: a file could give a type flags that make numpy take numbers for addresses.
-    """
-    cores = [f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")]
-    kinds = [f"numpy.dtypes.{name}" for name in dtypes.__all__]
+    """What files of MMEngine ask for besides tensors. It belongs to the log of the training, which is not used."""
     names = [
-        *cores, *kinds, "numpy.ndarray", "numpy.dtype", "mmengine.logging.history_buffer.HistoryBuffer",
+        *(f"numpy.dtypes.{name}" for name in dtypes.__all__), "mmengine.logging.history_buffer.HistoryBuffer",
         "builtins.getattr",
     ]  # fmt: skip
-    return [*((_Ignored, name) for name in names), (slice, "builtins.slice")]
+    stand_ins = [(stand_in, name) for name, stand_in in STAND_INS.items()]
+    return [*stand_ins, *((_Ignored, name) for name in names), (slice, "builtins.slice")]
 
 
 @contextmanager
@@ -77,7 +74,7 @@ def guarded(what: str, *, unsafe: bool) -> Iterator[None]:
 
     def load(file: Any, map_location: Any = None, **_: Any) -> Any:
         try:
-            return torch.load(file, map_location=map_location, weights_only=not unsafe)
+            return load_torch(file, map_location=map_location, unsafe=unsafe)
         except READER_ERRORS as error:
             raise reader_error(f"{what}: {file}" if isinstance(file, str) else what, error) from None
 

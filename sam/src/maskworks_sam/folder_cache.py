@@ -21,6 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from maskworks.atomic_write import write_file
+
 log = logging.getLogger("maskworks.sam")
 
 _SUFFIX = ".safetensors"
@@ -80,11 +82,7 @@ class FolderCache:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._make_room(len(data))
-            try:
-                draft.write_bytes(data)
-                draft.replace(self.path(key))
-            finally:
-                draft.unlink(missing_ok=True)
+            write_file(self.path(key), data, draft, durable="no")
         except OSError as error:
             self._warn(f"cannot be written: {error.strerror or error}; going on without it")
             return False

@@ -18,11 +18,9 @@ from maskworks_sam.folder_cache import FolderCache
 from maskworks_sam.memory_cache import MemoryCache
 from maskworks_sam.options import EncoderConfig
 from maskworks_sam.two_way import TwoWay
-from maskworks_torch.device import select_both
+from maskworks_torch.device import dtype_of, select_both
 
 log = logging.getLogger("maskworks.sam")
-
-_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +52,7 @@ def load_model(config: EncoderConfig) -> ReadyModel:
     sam, model_type = load_sam(Path(config.model), config.model_type, unsafe=config.unsafe_load)
     segmenter = {"type": "sam", "model_type": model_type, "model_file": Path(config.model).name}
     identity = precision if config.embedding_cache is None else f"{precision} {fingerprint(sam.image_encoder)}"
-    encoder = ImageEncoder(sam.image_encoder, device, _TYPES[precision])
+    encoder = ImageEncoder(sam.image_encoder, device, dtype_of(precision))
     sam.image_encoder = encoder
     sam.mask_decoder.transformer = TwoWay(sam.mask_decoder.transformer)
     sam.to(device)

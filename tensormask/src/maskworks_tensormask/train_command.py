@@ -14,7 +14,8 @@ from maskworks.commands.run import run_command, say
 from maskworks.errors import CheckpointError, ConfigError, MaskworksError
 
 if TYPE_CHECKING:
-    from tensormask.training.processes import Process
+    from maskworks_torch.training.interruption import Interruption
+    from maskworks_torch.training.processes import Processes
 
 
 def train() -> None:
@@ -63,17 +64,19 @@ def _train(args: argparse.Namespace) -> int:
 
     from maskworks import log
     from maskworks.config import LogConfig
-    from maskworks_torch.device import select_device
+    from maskworks_torch.training.interruption import Interrupted, Interruption
+    from maskworks_torch.training.processes import Processes
     from tensormask.errors import CheckpointError as TensorMaskCheckpointError
     from tensormask.errors import ConfigError as TensorMaskConfigError
     from tensormask.errors import TensorMaskError
-    from tensormask.training.processes import own_device, this_process
 
     log.set_up(LogConfig(quiet=args.quiet))
-    device = select_device(own_device(args.device))
     try:
-        with this_process(device) as process:
-            return _train_here(args, process)
+        with Interruption() as interruption, Processes.joined(args.device) as processes:
+            return _train_here(args, processes, interruption)
+    except Interrupted as stop:
+        say(f"{stop}; --resume goes on from there")
+        return 128 + stop.signal
     except TensorMaskConfigError as error:
         raise ConfigError([str(error)]) from None
     except TensorMaskCheckpointError as error:
@@ -82,7 +85,7 @@ def _train(args: argparse.Namespace) -> int:
         raise MaskworksError(str(error)) from None
 
 
-def _train_here(args: argparse.Namespace, process: Process) -> int:
+def _train_here(args: argparse.Namespace, processes: Processes, interruption: Interruption) -> int:
     from tensormask import config_file
     from tensormask.config import Config
     from tensormask.training.coco_dataset import named_files, read_records
@@ -90,23 +93,23 @@ def _train_here(args: argparse.Namespace, process: Process) -> int:
     from tensormask.training.weights_file import weights_file
 
     config = Config.from_file(args.config, args.overrides, training=True)
-    if config.ims_per_batch % process.count:
+    if config.ims_per_batch % processes.count:
         raise ConfigError(
-            [f"SOLVER.IMS_PER_BATCH is {config.ims_per_batch}; expected a multiple of {process.count} processes"]
+            [f"SOLVER.IMS_PER_BATCH is {config.ims_per_batch}; expected a multiple of {processes.count} processes"]
         )
     places = [(args.annotations, args.images)]
     if args.annotations is None:
         places = [named_files(name) for name in config.datasets_train]
     records = [record for annotations, images in places for record in read_records(annotations, images, config)]
     folder = args.output_dir or Path(config.output_dir)
-    if process.first:
+    if processes.is_first:
         folder.mkdir(parents=True, exist_ok=True)
         config_file.write(replace(config, output_dir=str(folder)).as_nested(), folder / "config.yaml")
         weights_file(args.weights or config.weights)
-    process.wait()  # the first one downloads
+    processes.wait()  # the first one downloads
     weights = weights_file(args.weights or config.weights)
-    train(config, records, folder, process, weights=weights, resume=args.resume)
-    if process.first and not args.quiet:
+    train(config, records, folder, processes, weights=weights, resume=args.resume, interruption=interruption)
+    if processes.is_first and not args.quiet:
         say(f"trained: {folder / FINAL}, its config is {folder / 'config.yaml'}")
     return 0
 

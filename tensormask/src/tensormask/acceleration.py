@@ -8,20 +8,16 @@ in; on those without AVX-512 large 3x3 ones by Winograd's algorithm.
 from __future__ import annotations
 
 import copy
-from typing import Literal, TypeAlias
 
 import torch
 
 from maskworks_torch.cpu_operators import packed_conv
 from maskworks_torch.cpu_operators.convolution import fast_conv
+from maskworks_torch.device import Precision, dtype_of
 from tensormask.convolution import Conv
 from tensormask.network import TensorMaskNet
 
 _TYPICAL_SIZE = (100, 168)  # of features; weights are laid out for it, others work, too
-
-Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
-
-_TYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def prepare(
@@ -38,9 +34,7 @@ def prepare(
     Raises:
         ValueError: an unknown precision.
     """
-    if precision not in _TYPES:
-        raise ValueError(f"the precision is {precision!r}; expected one of {', '.join(_TYPES)}")
-    device, dtype = torch.device(device), _TYPES[precision]
+    device, dtype = torch.device(device), dtype_of(precision)
     net = copy.deepcopy(net).eval().requires_grad_(False)
     for module in net.modules():
         if isinstance(module, Conv):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import struct
+import io
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from maskworks.atomic_write import replacing
+from maskworks_torch.checkpoints import READER_ERRORS, load_torch, refused_name
+from maskworks_torch.closed_unpickler import ClosedUnpickler
+from maskworks_torch.numpy_stand_ins import STAND_INS, Array, ArrayType, encode
 from tensormask import caffe2_names
-from tensormask.array_unpickler import ArrayUnpickler
 from tensormask.errors import CheckpointError, UnsafeCheckpointError
 
-# What the readers raise on broken files, depending on where they break.
-_READER_ERRORS = (
-    RuntimeError, OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ImportError,
-    MemoryError, AssertionError, struct.error, pickle.UnpicklingError,
-)  # fmt: skip
 # Once saved with the weights; the config's values count.
 _IGNORED = ("anchor_generator.cell_anchors", "pixel_mean", "pixel_std", "num_batches_tracked")
 _MASK_BRANCH = "head.mask_"
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+# What files of pickled arrays ask for.
+_KNOWN = {**STAND_INS, "_codecs.encode": encode, "collections.OrderedDict": OrderedDict}
 
 
 def load(net: nn.Module, path: Path) -> None:
@@ -88,23 +87,10 @@ def load_pretrained(net: nn.Module, path: Path) -> list[str]:
 
 def save(net: nn.Module, path: Path) -> None:
     """Writes the weights as safetensors. Under the final name there is a complete file or none."""
-    from safetensors.torch import save as to_bytes
+    from safetensors.torch import save_file
 
-    tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    write_whole(path, to_bytes(tensors))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file beside its place and renames it in, so that it is never half there, whatever happens."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as draft:
+        save_file({name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}, draft)
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -129,9 +115,11 @@ def read(path: Path) -> dict[str, Tensor]:
         else:
             raise ValueError("neither a pickle, nor of torch.save, nor safetensors")
         return _named_tensors(content)
-    except UnsafeCheckpointError as error:
-        raise UnsafeCheckpointError(f"{path}: refused: {error}; nothing was run", error.offender) from None
-    except _READER_ERRORS as error:
+    except READER_ERRORS as error:
+        name = refused_name(error)
+        if name:
+            words = f"refused: it asks for {name}, which no weights need; nothing was run"
+            raise UnsafeCheckpointError(f"{path}: {words}", name) from None
         reason = " ".join(f"{type(error).__name__}: {error}".strip(": ").split())[:200]
         raise CheckpointError(f"{path}: not weights or broken ({reason}); copy or download it again") from None
 
@@ -147,13 +135,7 @@ def _read_safetensors(path: Path) -> Any:
 
 
 def _read_torch(path: Path) -> Any:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        offender = str(error).partition("GLOBAL ")[2].partition(" ")[0]
-        if offender:
-            raise UnsafeCheckpointError(f"it asks for {offender}, which no weights need", offender) from None
-        raise
+    content = load_torch(path)
     return content.get("model", content) if isinstance(content, dict) else content
 
 
@@ -161,7 +143,8 @@ def _read_pickle(path: Path) -> Any:
     data = path.read_bytes()
     if data[:2] == b"\x80\x02" and data[2:3] == b"\x8a":  # torch.save before 1.6 begins with a number
         return _read_torch(path)
-    content = ArrayUnpickler(data).load()
+    # Text of Python 2 is decoded so that nothing of the arrays in it is lost.
+    content = ClosedUnpickler(io.BytesIO(data), _KNOWN, (Array, ArrayType), encoding="latin1").load()
     if not isinstance(content, dict):
         return content
     if "model" in content and "__author__" in content:

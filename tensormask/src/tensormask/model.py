@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from maskworks_torch.device import Precision
 from tensormask import acceleration, checkpoints, preprocessing
-from tensormask.acceleration import Precision
 from tensormask.config import Config
 from tensormask.detection import Candidates, detect
 from tensormask.network import Output, TensorMaskNet, build

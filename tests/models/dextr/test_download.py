@@ -1,85 +1,29 @@
-"""Downloads from a server that misbehaves in every way it can."""
+"""Downloads from a server that misbehaves in every way it can, as DEXTR asks for them."""
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
-import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from dextr.checkpoint_files import download
 from dextr.errors import DownloadError
 from dextr.model import DextrModel
-
-CONTENT = bytes(range(256)) * 12_000
-SHA256 = hashlib.sha256(CONTENT).hexdigest()[:8]
-
-
-class Server(ThreadingHTTPServer):
-    """Serves `content`; counts what it is asked for."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.content = CONTENT
-        self.ranges = True
-        self.cut_after: list[int] = []  # for each of the next answers, how many bytes it sends
-        self.errors: list[int] = []  # for each of the next answers, its status
-        self.asked: list[str | None] = []
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/files/model-{SHA256}.pth"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        wanted = self.headers.get("Range")
-        self.server.asked.append(wanted)
-        content, start = self.server.content, 0
-        if self.server.errors:
-            self.send_error(self.server.errors.pop(0))
-            return
-        if wanted and self.server.ranges:
-            start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
-            if start >= len(content):
-                self.send_response(416)
-                self.send_header("Content-Range", f"bytes */{len(content)}")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        end = start + self.server.cut_after.pop(0) if self.server.cut_after else len(content)
-        self.wfile.write(content[start:end])
-
-    def log_message(self, *_args):
-        pass
+from maskworks_torch import download as shared
+from tests.support.file_server import CONTENT, SHA256, running
 
 
 @pytest.fixture
 def server():
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with running() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(download, "WAIT_S", 0.0)  # the servers here do not need time to recover
+    monkeypatch.setattr(shared, "WAIT_S", 0.0)  # the servers here do not need time to recover
     return tmp_path / "dextr"
 
 
@@ -111,7 +55,7 @@ def test_a_connection_that_breaks_is_continued(server):
 
 
 def test_a_connection_that_breaks_again_and_again(server, folder):
-    server.cut_after = [1000] * download.ATTEMPTS
+    server.cut_after = [1000] * shared.ATTEMPTS
     with pytest.raises(DownloadError, match=f"4000 of {len(CONTENT)} bytes"):
         download.cached_file(server.url, SHA256)
     assert part(folder, server).read_bytes() == CONTENT[:4000]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,18 +22,19 @@ from maskworks import log
 from maskworks.errors import DeviceError
 from maskworks_tensormask import train_command
 from maskworks_torch import device
+from maskworks_torch.training.interruption import Interrupted, Interruption
+from maskworks_torch.training.processes import Processes
 from tensormask.config import Config
 from tensormask.errors import CheckpointError, DatasetError
 from tensormask.model import TensorMask
 from tensormask.training import training_loop
 from tensormask.training.batches import EndlessBatches
 from tensormask.training.coco_dataset import Record, read_records
-from tensormask.training.processes import Process
 from tensormask.training.solver import rate_factor
 from tensormask.training.training_loop import train
 from tensormask.training.training_state import TrainingState
 
-CPU = Process(torch.device("cpu"))
+CPU = Processes(0, 1, torch.device("cpu"))
 # A small network whose random backbone stays as it is: without batch normalisation only a tamed one can be trained.
 TEXT = """
 MODEL.RESNETS.DEPTH 18 MODEL.RESNETS.STEM_OUT_CHANNELS 16 MODEL.RESNETS.RES2_OUT_CHANNELS 16 MODEL.FPN.OUT_CHANNELS 32
@@ -97,6 +99,48 @@ def test_an_interrupted_training_ends_like_another(setting, tmp_path, monkeypatc
     resumed = weights(train(config, records, tmp_path / "whole", CPU, resume=True))
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, msg=name)
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_signal_leaves_a_checkpoint_to_go_on_from(setting, tmp_path, after):
+    config, records = setting()
+    whole = weights(train(config, records, tmp_path, CPU))
+    (tmp_path / "last_checkpoint").unlink()
+    asked = itertools.count()
+
+    class AfterSomeSteps(Interruption):
+        """As if a signal came in an iteration."""
+
+        @property
+        def signal(self):
+            return signal.SIGTERM if next(asked) == after else 0
+
+        @signal.setter
+        def signal(self, _):
+            pass
+
+    with pytest.raises(Interrupted, match=f"stopped after {after} of 8 iterations") as stop:
+        train(config, records, tmp_path, CPU, interruption=AfterSomeSteps())
+    assert stop.value.signal == signal.SIGTERM
+    resumed = weights(train(config, records, tmp_path, CPU, resume=True))
+    for name, value in whole.items():
+        torch.testing.assert_close(resumed[name], value, msg=name)
+
+
+def test_the_command_ends_with_the_number_of_the_signal(original, shapes, tmp_path):
+    data = ["--annotations", str(shapes[0]), "--images", str(shapes[1]), "--output_dir", str(tmp_path)]
+    command = [sys.executable, "-m", "maskworks_tensormask.train_command", str(original.config), *data, "--device=cpu"]
+    flags = [*SETTINGS, "SOLVER.MAX_ITER", "100000", "SOLVER.IMS_PER_BATCH", "1", "SOLVER.CHECKPOINT_PERIOD", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([*command, *flags], stderr=subprocess.PIPE, text=True, env=environment) as process:
+        while not (tmp_path / "last_checkpoint").exists():  # in the midst of it
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate()[1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "--resume goes on from there" in said
+    assert (tmp_path / (tmp_path / "last_checkpoint").read_text()).exists()
 
 
 def test_scaling_may_begin_when_a_training_is_resumed(tmp_path):
@@ -165,11 +209,13 @@ def test_each_process_touches_its_own_gpu_only(monkeypatch):
     monkeypatch.setattr(log, "set_up", lambda config: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for processes in ("8", "1"):
+        for name in ("RANK", "LOCAL_RANK"):
+            monkeypatch.setenv(name, "5")
         monkeypatch.setenv("WORLD_SIZE", processes)
-        monkeypatch.setenv("LOCAL_RANK", "5")
-        for name in ("auto", "cuda:3", "cpu"):
+        for name in ("auto", "cuda", "cuda:0", "cuda:3", "cpu"):
             assert train_command.run(["config.yaml", "--device", name]) == DeviceError.exit_code
-    assert asked == ["cuda:5", "cuda:5", "cpu", "auto", "cuda:3", "cpu"]
+    # One GPU for several processes is refused, as in every training.
+    assert asked == ["cuda:5", "cuda:5", "cuda:5", "cpu", "auto", "cuda", "cuda:0", "cuda:3", "cpu"]
 
 
 @pytest.mark.slow("trains a network")
@@ -209,7 +255,7 @@ def test_batches_are_upright_or_wide_and_go_on_where_they_were():
     assert all(a % 2 == b % 2 for (a, _), (b, _) in every)
     assert first(10, 10) == every[10:]
     assert {index for batch in every for index, _ in batch} == set(range(7))
-    seeds = [seed for rank in (0, 1) for batch in first(9, 0, Process(CPU.device, rank, 2)) for _, seed in batch]
+    seeds = [seed for rank in (0, 1) for batch in first(9, 0, Processes(rank, 2, CPU.device)) for _, seed in batch]
     assert len(seeds) == len(set(seeds))
 
 

@@ -7,8 +7,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from maskworks_torch import download
 from tensormask.errors import CheckpointError
 from tensormask.training.weights_file import weights_file
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    monkeypatch.setattr(download, "WAIT_S", 0.0)  # the servers here do not need time to recover
 
 
 class Handler(BaseHTTPRequestHandler):

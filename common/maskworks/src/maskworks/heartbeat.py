@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from maskworks.atomic_write import replacing
 from maskworks.errors import TransportError
 
 _INTERVAL = 3.0
@@ -90,13 +91,12 @@ class Heartbeat:
         """A new file takes the place of the one before; each is locked for as long as it has its name."""
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
         _check_owner(self._path.parent)
-        draft = self._path.with_suffix(".new")
         with contextlib.ExitStack() as on_failure:
-            file = on_failure.enter_context(draft.open("w"))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.write(text)
-            file.flush()
-            draft.replace(self._path)
+            with replacing(self._path, self._path.with_suffix(".new"), durable="no") as draft:
+                file = on_failure.enter_context(draft.open("w"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.write(text)
+                file.flush()
             on_failure.pop_all()
         if self._file is not None:
             self._file.close()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
 from maskworks.errors import DeviceError
+
+if TYPE_CHECKING:
+    import torch
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 
@@ -53,6 +56,20 @@ def select_precision(name: str, device: str) -> Precision:
     if name not in get_args(Precision):
         raise DeviceError(f"--precision {name}: unknown; expected auto, {', '.join(get_args(Precision))}")
     return cast("Precision", name)
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The type of torch that a precision computes in.
+
+    Raises:
+        ValueError: an unknown precision.
+    """
+    import torch
+
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if precision not in types:
+        raise ValueError(f"the precision is {precision!r}; expected one of {', '.join(types)}")
+    return types[precision]
 
 
 def _has_bf16(device: str) -> bool:

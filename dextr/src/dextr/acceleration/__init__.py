@@ -8,8 +8,6 @@ copy of a smaller tensor.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 import torch
 from torch import nn
 
@@ -17,10 +15,8 @@ from dextr.acceleration import cpu_graph
 from dextr.acceleration.folding import fold
 from dextr.architectures.blocks import check_size
 from maskworks_torch.cpu_operators import packed_conv
-
-Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
-
-_TYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+from maskworks_torch.device import Precision as Precision
+from maskworks_torch.device import dtype_of
 
 
 class PreparedNet(nn.Module):
@@ -68,11 +64,9 @@ def prepare(
     Raises:
         ValueError: an unknown precision, or a size that the net does not take.
     """
-    if precision not in _TYPES:
-        raise ValueError(f"the precision is {precision!r}; expected one of {', '.join(_TYPES)}")
     block_size = getattr(net, "BLOCK_SIZE", (1, 1))
     check_size(target_size_yx, block_size)
-    device, dtype = torch.device(device), _TYPES[precision]
+    device, dtype = torch.device(device), dtype_of(precision)
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     graph = fold(net).requires_grad_(False).to(device, dtype)
     graph.to(memory_format=memory_format)  # type: ignore[call-overload]  # its stub lacks the argument

@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from maskworks_torch.checkpoints import load_torch
+
 PRETRAINED = "imagenet"
 
 
 def load_backbone(backbone: nn.Module, weights: str | Path | None) -> None:
     """Fills a torchvision net from a file with its state dict. `None` leaves it as it is."""
     if weights is not None:
-        backbone.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        backbone.load_state_dict(load_torch(weights))
 
 
 def four_channel_conv(conv: nn.Conv2d) -> nn.Conv2d:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import operator
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ from dextr.architectures.blocks import check_size
 from dextr.checkpoint_files import pickled_model, torch_file
 from dextr.checkpoint_files.shell_unpickler import Shell
 from dextr.errors import CheckpointError
+from maskworks.atomic_write import replacing
+from maskworks_torch.checkpoints import load_torch
 
 FORMAT = "dextr-1"
 _MOST_SIGMA = 1e6  # pixels; its square has to be a number
@@ -119,7 +120,7 @@ def load_unsafe(path: str | Path) -> object:
     """
     warnings.warn(f"{path} is unpickled: code from the file is run", stacklevel=3)
     try:
-        return torch.load(path, map_location="cpu", weights_only=False)
+        return load_torch(path, unsafe=True)
     except Exception as error:  # the file's own code can raise anything
         raise CheckpointError(f"{path} cannot be unpickled: {type(error).__name__}: {error}") from error
 
@@ -150,11 +151,8 @@ def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype | None = N
         "padding": str(checkpoint.padding),
         "blob_sigma": str(checkpoint.blob_sigma),
     }
-    path = Path(path)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        part = Path(folder, path.name)
-        save_file(tensors, part, metadata)
-        part.replace(path)
+    with replacing(Path(path)) as draft:
+        save_file(tensors, draft, metadata)
 
 
 def _is_safetensors(path: Path) -> bool:

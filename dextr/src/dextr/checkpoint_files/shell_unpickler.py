@@ -1,8 +1,7 @@
-"""An unpickler that imports nothing and runs nothing.
+"""The closed tables by which whole pickled models are read.
 
-A pickle names classes and functions, and unpickling calls them: that is how a model file can run any code. Here every
-name is looked up in closed tables. Classes become empty shells that only keep the attributes they are given,
-and the few functions that rebuild tensors are our own. A name that is in none of them ends the reading.
+Classes become empty shells that only keep the attributes they are given, and the few functions that rebuild tensors are
+our own. A name that is in no table ends the reading.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from typing import IO, Any, ClassVar
 
 import torch
 
-from dextr.errors import UnsafeCheckpointError
+from maskworks_torch.closed_unpickler import ClosedUnpickler
+from maskworks_torch.numpy_stand_ins import STAND_INS, Array, ArrayType, encode
 
 
 class Shell:
@@ -27,12 +27,6 @@ class Shell:
         return super().__new__(cls)
 
     def __init__(self, *_args: object, **_kwargs: object) -> None: ...
-
-
-class StatelessShell(Shell):
-    """A shell that also ignores its attributes."""
-
-    def __setstate__(self, state: object) -> None: ...
 
 
 def rebuild_tensor(
@@ -52,11 +46,6 @@ def rebuild_tensor(
 def rebuild_parameter(data: torch.Tensor, *_flags: object) -> torch.Tensor:
     """The parameter's values."""
     return data
-
-
-def encode(text: str, _encoding: str) -> bytes:
-    """How Python 3 writes bytes into a pickle of protocol 2."""
-    return text.encode("latin1")
 
 
 # The classes in whole models, the original's from torch 1.4 to 2.11 and ours, of all architectures.
@@ -97,7 +86,7 @@ _STORAGES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
 }
-_FUNCTIONS: dict[str, Any] = {
+_KNOWN: dict[str, Any] = {
     "collections.OrderedDict": OrderedDict,
     "__builtin__.set": set,
     "builtins.set": set,
@@ -106,17 +95,12 @@ _FUNCTIONS: dict[str, Any] = {
     "torch._utils._rebuild_tensor_v2": rebuild_tensor,
     "torch._utils._rebuild_parameter": rebuild_parameter,
     **{f"torch.{storage}": dtype for storage, dtype in _STORAGES.items()},
+    **STAND_INS,
 }
-_STATELESS = {
-    "numpy.ndarray",
-    "numpy.dtype",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray._reconstruct",
-}
-_SHELLS = _STATELESS | {f"{module}.{name}" for module, names in _CLASSES.items() for name in names.split()}
+_CHANGEABLE = (Shell, OrderedDict, Array, ArrayType)
 
 
-class ShellUnpickler(pickle._Unpickler):  # in Python: the one in C lets a few bytes of a file take all memory
+class ShellUnpickler(ClosedUnpickler):
     """Reads one pickle by the tables above.
 
     Args:
@@ -124,31 +108,24 @@ class ShellUnpickler(pickle._Unpickler):  # in Python: the one in C lets a few b
         load_storage: gives the flat tensor for (dtype, key, number of elements).
 
     Raises (from `load`):
-        UnsafeCheckpointError: a name that is in none of the tables.
+        UnknownName: a name that is in none of the tables.
         pickle.UnpicklingError, and what else a malformed pickle causes.
     """
 
-    # What this one would do with a few bytes; torch never writes that.
+    # What takes any memory for a few bytes of a file; torch never writes that.
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {
-        code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]
+        code: load for code, load in ClosedUnpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]
     }
 
     def __init__(self, file: IO[bytes], load_storage: Callable[[torch.dtype, str, int], torch.Tensor]) -> None:
-        super().__init__(file, fix_imports=False)
+        # Each reading has classes of its own: a pickle can set attributes of a class.
+        shells = {
+            f"{module}.{name}": type(name, (Shell,), {"kind": f"{module}.{name}"})
+            for module, names in _CLASSES.items()
+            for name in names.split()
+        }
+        super().__init__(file, _KNOWN | shells, _CHANGEABLE)
         self._load_storage = load_storage
-        self._shells: dict[str, type[Shell]] = {}
-
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        """What stands for a class or function."""
-        name = f"{module_name}.{global_name}"
-        if name in _FUNCTIONS:
-            return _FUNCTIONS[name]
-        if name not in _SHELLS:
-            raise UnsafeCheckpointError(f"it asks for {name}, which no DEXTR model needs", name)
-        if name not in self._shells:  # each reading has classes of its own: a pickle can set attributes of a class
-            base = StatelessShell if name in _STATELESS else Shell
-            self._shells[name] = type(global_name, (base,), {"kind": name})
-        return self._shells[name]
 
     def persistent_load(self, pid: Any) -> Any:
         """Storages by number; classes, which the legacy format wraps together with their source text, by name."""

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import pickle
 import struct
 import zipfile
 from pathlib import Path
@@ -17,30 +16,13 @@ import torch
 
 from dextr.checkpoint_files.shell_unpickler import ShellUnpickler
 from dextr.errors import CheckpointError, UnsafeCheckpointError
+from maskworks_torch.checkpoints import READER_ERRORS
+from maskworks_torch.closed_unpickler import UnknownName
 
 ZIP_START = b"PK\x03\x04"
 LEGACY_START = b"\x80\x02"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
-
-# What a malformed pickle can raise: it is a program, and its mistakes are as many.
-_MALFORMED = (
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    struct.error,
-    AttributeError,
-    EOFError,
-    IndexError,
-    KeyError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    OverflowError,
-    RecursionError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 def read(path: Path) -> Any:
@@ -58,16 +40,20 @@ def read(path: Path) -> Any:
                 return _read_zip(file)
             if start[:2] == LEGACY_START:
                 return _read_legacy(file, path.stat().st_size)
+    except UnknownName as error:
+        raise _refusal(path, f"{error}, which no DEXTR model needs", error.name) from None
     except UnsafeCheckpointError as error:
-        raise UnsafeCheckpointError(
-            f"{path} is not loaded: {error}. Nothing was run. If you made this file yourself, load it with unsafe=True",
-            error.offender,
-        ) from None
-    except _MALFORMED as error:
+        raise _refusal(path, str(error), error.offender) from None
+    except READER_ERRORS as error:
         raise CheckpointError(
             f"{path} is broken or incomplete ({error or type(error).__name__}); get it anew"
         ) from error
     raise CheckpointError(f"{path} is not a model file: it starts with {start!r}; expected safetensors or torch.save")
+
+
+def _refusal(path: Path, reason: str, offender: str) -> UnsafeCheckpointError:
+    advice = "Nothing was run. If you made this file yourself, load it with unsafe=True"
+    return UnsafeCheckpointError(f"{path} is not loaded: {reason}. {advice}", offender)
 
 
 def _read_zip(file: IO[bytes]) -> Any:

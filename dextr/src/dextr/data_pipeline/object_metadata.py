@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from dextr.data_pipeline.image_files import PathLike
 from dextr.data_pipeline.object_regions import Outline
+from maskworks.atomic_write import replacing
 
 _FORMAT = "dextr objects 1"
 
@@ -39,20 +39,15 @@ class ObjectMetadata:
         """Write a npz file that `load` takes as long as the fingerprint is the same."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            with part.open("wb") as file:
-                np.savez_compressed(
-                    file,
-                    format=_FORMAT,
-                    fingerprint=fingerprint,
-                    indices=self.indices,
-                    lengths=np.array([len(outline) for outline in self.outlines], dtype=np.int64),
-                    outlines=np.concatenate([np.zeros((0, 2), dtype=np.int64), *self.outlines]),
-                )
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(path, durable="content") as draft, draft.open("wb") as file:
+            np.savez_compressed(
+                file,
+                format=_FORMAT,
+                fingerprint=fingerprint,
+                indices=self.indices,
+                lengths=np.array([len(outline) for outline in self.outlines], dtype=np.int64),
+                outlines=np.concatenate([np.zeros((0, 2), dtype=np.int64), *self.outlines]),
+            )
 
     @classmethod
     def load(cls, path: PathLike, fingerprint: str) -> ObjectMetadata | None:

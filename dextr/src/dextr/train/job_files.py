@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from dextr.errors import TrainingError
+from maskworks.atomic_write import replacing
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,12 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     Raises:
         TrainingError: it cannot be written, for example because the disk is full; the old file is as it was.
     """
-    part = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        # A name of its own would leave a file for each time that a job was killed; only one process writes here.
+        with replacing(path, path.with_name(f"{path.name}.new")) as draft, draft.open("wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch wraps errors of the disk in the latter
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         kept = "the one before is kept; " if path.exists() else ""
         raise TrainingError(
             f"{path} cannot be written ({error}); {kept}make room or correct the permissions, then go on with --resume"
@@ -94,13 +88,3 @@ def check_space(path: Path, needed: int) -> None:
             f"checkpoints need about {needed / 1e6:.0f} MB in {path.parent.absolute()}, which has {free / 1e6:.0f} MB "
             "left; make room or start from another folder"
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    # The new name is on the disk only when the folder is. Windows has no such thing.
-    if os.name == "posix":
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)

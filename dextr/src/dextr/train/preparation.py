@@ -23,8 +23,7 @@ from dextr.train.trainer import Trainer
 from dextr.train.training_data import Batch, training_batches, training_set
 from dextr.train.training_state import Resumed, TrainingState
 from dextr.train.validator import Validator
-
-AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+from maskworks_torch.device import dtype_of
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,8 @@ def _trainer(config: TrainConfig, processes: Processes, model: DextrModel, seed:
     net = processes.share(model.net)
     if config.compile:
         net.compile()
-    return Trainer(net, optimizer, scheduler, processes.device, seed + processes.rank, AMP[config.amp])
+    amp = None if config.amp == "off" else dtype_of(config.amp)
+    return Trainer(net, optimizer, scheduler, processes.device, seed + processes.rank, amp)
 
 
 def _batches(

@@ -16,11 +16,11 @@ from dextr.errors import TrainingError
 from dextr.train import training_state
 from dextr.train.config import TrainConfig
 from dextr.train.curves import Curves, EpochFigures
-from dextr.train.interruption import Interrupted, Interruption
 from dextr.train.job_log import JobLog
 from dextr.train.preparation import Prepared, prepare
 from dextr.train.processes import Processes
 from dextr.train.validation import Validation
+from maskworks_torch.training.interruption import Interrupted, Interruption
 
 _SHOW_LOSS_EVERY_S = 1.0
 

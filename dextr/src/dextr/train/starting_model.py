@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from dextr.architectures.blocks import PRETRAINED
 from dextr.dextr_model import DextrModel
 from dextr.errors import CheckpointError
 from dextr.train.config import PUBLISHED_MODEL, TrainConfig
+from maskworks_torch.checkpoints import READER_ERRORS
 
 Say = Callable[[str], object]
 
@@ -44,7 +44,7 @@ def _new_net(config: TrainConfig) -> torch.nn.Module:
     weights = None if config.backbone_weights == "none" else config.backbone_weights
     try:
         return build(config.arch, 1, weights)
-    except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except READER_ERRORS as error:
         reason = f"{type(error).__name__}: {str(error)[:300]}"
         if weights != PRETRAINED:
             raise CheckpointError(f"--backbone_weights {weights} does not fit {config.arch} ({reason})") from error

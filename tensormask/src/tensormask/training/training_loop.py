@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.nn.parallel import DistributedDataParallel
 
+from maskworks_torch.training.interruption import Interrupted, Interruption
+from maskworks_torch.training.processes import Processes
 from tensormask import checkpoints, preprocessing
 from tensormask.config import Config
 from tensormask.network import TensorMaskNet, build
@@ -23,7 +24,6 @@ from tensormask.training.batches import Batch, loader
 from tensormask.training.coco_dataset import CocoDataset, Record
 from tensormask.training.ground_truth import GroundTruth
 from tensormask.training.losses import losses
-from tensormask.training.processes import Process
 from tensormask.training.solver import make_optimizer, make_scheduler
 from tensormask.training.training_state import TrainingState
 
@@ -48,10 +48,11 @@ def train(
     config: Config,
     records: Sequence[Record],
     folder: Path,
-    process: Process,
+    processes: Processes,
     *,
     weights: Path | None = None,
     resume: bool = False,
+    interruption: Interruption | None = None,
 ) -> TensorMaskNet:
     """Trains a network as the config says and writes checkpoints into the folder, the last one as `model_final.pth`.
 
@@ -59,34 +60,36 @@ def train(
         config: has the solver, the augmentation and the network.
         records: the images.
         folder: of checkpoints and of `metrics.json`, a JSON object a line.
-        process: this one of those that train together.
+        processes: this one among those that train together.
         weights: what to start from: ImageNet weights of the backbone, or a whole model. None: random values.
         resume: go on from the last checkpoint in the folder, if there is one.
+        interruption: notes signals; in all processes or in none.
 
     Raises:
+        Interrupted: a signal came; there is a checkpoint to go on from.
         CheckpointError: weights or checkpoint cannot be used.
         DatasetError: an image cannot be read.
         FloatingPointError: a loss is not finite.
     """
-    seed = process.agree(config.seed if config.seed >= 0 else int(time.time()))
+    seed = processes.from_first(lambda: config.seed if config.seed >= 0 else int(time.time()))
     torch.manual_seed(seed)
     net = build(config)
     net.initialise()
     if weights is not None:
         missing = checkpoints.load_pretrained(net, weights)
         log.info("%s: %d weights are not in it and start at random", weights, len(missing))
-    net.to(process.device).train()
+    net.to(processes.device).train()
     net.backbone.bottom_up.freeze(config.freeze_at)
     net.backbone.freeze_unused(len(config.in_features))  # several processes wait for all gradients of what is trained
     optimizer = make_optimizer(net, config)
-    scaler = GradScaler(process.device.type, enabled=config.amp and process.device.type == "cuda")
+    scaler = GradScaler(processes.device.type, enabled=config.amp and processes.device.type == "cuda")
     state = TrainingState(net, optimizer, make_scheduler(optimizer, config), scaler, seed)
     if resume and state.resume(folder):
         log.info("resumed in iteration %d", state.iteration)
     dataset = CocoDataset(records, Augmentation(config), config.image_format)
     order = config.seed if config.seed >= 0 else state.seed
-    batches = loader(dataset, config, order, process, state.iteration)
-    Training(config, state, process, folder).run(batches)
+    batches = loader(dataset, config, order, processes, state.iteration)
+    Training(config, state, processes, folder, interruption).run(batches)
     return net.eval()
 
 
@@ -96,24 +99,22 @@ class Training:
 
     config: Config
     state: TrainingState
-    process: Process
+    processes: Processes
     folder: Path
+    interruption: Interruption | None = None
     _module: nn.Module = field(init=False)
 
     def __post_init__(self) -> None:
         net = self.state.net
         assert isinstance(net, TensorMaskNet)
-        module: nn.Module = LossNet(net)
-        if self.process.count > 1:
-            devices = [self.process.device] if self.process.device.type == "cuda" else None
-            module = DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
-        self._module = module
+        self._module = self.processes.share(LossNet(net), broadcast_buffers=False)
 
     def run(self, batches: Iterable[Batch]) -> None:
         """Trains until the config's last iteration, and writes the final checkpoint."""
         state, period = self.state, self.config.checkpoint_period
         source, since, start = iter(batches), state.iteration, time.perf_counter()
         while state.iteration < self.config.max_iter:
+            self._stop_if_asked()
             found = self.step(next(source))
             if state.iteration % _REPORT_PERIOD == 0 or state.iteration == self.config.max_iter:
                 elapsed = (time.perf_counter() - start) / (state.iteration - since)
@@ -125,7 +126,7 @@ class Training:
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """One iteration; its losses, detached."""
-        device, state = self.process.device, self.state
+        device, state = self.processes.device, self.state
         images = preprocessing.batch([image for image, _ in batch], self.config, device)
         truths = [truth.to(device) for _, truth in batch]
         state.optimizer.zero_grad(set_to_none=True)
@@ -139,10 +140,19 @@ class Training:
         state.iteration += 1
         return {name: value.detach() for name, value in found.items()}
 
+    def _stop_if_asked(self) -> None:
+        signal = 0 if self.interruption is None else self.processes.highest(self.interruption.signal)
+        if signal == 0:
+            return
+        done = self.state.iteration
+        if done > 0:
+            self._save(f"model_{done - 1:07d}.pth", {})
+        raise Interrupted(f"stopped after {done} of {self.config.max_iter} iterations", signal)
+
     def _precision(self) -> AbstractContextManager[object]:
         if not self.config.amp:
             return nullcontext()
-        kind = self.process.device.type
+        kind = self.processes.device.type
         return torch.autocast(kind, torch.float16 if kind == "cuda" else torch.bfloat16)
 
     def _report(self, found: dict[str, Tensor], seconds: float) -> None:
@@ -153,7 +163,7 @@ class Training:
                 f"iteration {self.state.iteration - 1}: the losses are {values}; expected finite numbers: try a lower "
                 "SOLVER.BASE_LR or a longer warm-up"
             )
-        if not self.process.first:
+        if not self.processes.is_first:
             return
         rate = self.state.optimizer.param_groups[0]["lr"]
         line = {"iteration": self.state.iteration - 1, "total_loss": total, **values, "lr": rate, "time": seconds}
@@ -169,6 +179,6 @@ class Training:
     def _save(self, name: str, found: dict[str, Tensor]) -> None:
         if found and not all(bool(value.isfinite()) for value in found.values()):
             raise FloatingPointError(f"{name} is not written: a loss is not finite; try a lower SOLVER.BASE_LR")
-        if self.process.first:
+        if self.processes.is_first:
             self.state.save(self.folder, name)
-        self.process.wait()
+        self.processes.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
 
-from tensormask.checkpoints import write_whole
+from maskworks.atomic_write import replacing, write_file
+from maskworks_torch.checkpoints import load_torch
 from tensormask.errors import CheckpointError
 
-_LAST = "last_checkpoint"
+_LAST, _DRAFT = "last_checkpoint", ".checkpoint.part"
 
 
 @dataclass
@@ -47,10 +47,10 @@ class TrainingState:
             "seed": self.seed,
             "iteration": self.iteration - 1,  # the last one that was done, as detectron2 counts
         }
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        write_whole(folder / name, buffer.getvalue())
-        write_whole(folder / _LAST, name.encode())
+        # A draft of one name: a training that is killed again and again leaves one at most.
+        with replacing(folder / name, folder / _DRAFT) as draft, draft.open("wb") as file:
+            torch.save(content, file)
+        write_file(folder / _LAST, name.encode())
 
     def resume(self, folder: Path) -> bool:
         """Goes back to the last checkpoint in a folder; False if there is none.
@@ -63,7 +63,7 @@ class TrainingState:
             return False
         path = folder / Path(note.read_text().strip()).name
         try:
-            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            content: dict[str, Any] = load_torch(path)
             self.net.load_state_dict(content["model"])
             self.optimizer.load_state_dict(content["optimizer"])
             self.scheduler.load_state_dict(content["scheduler"])

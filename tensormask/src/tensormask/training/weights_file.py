@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from maskworks.cache import cache_folder
+from maskworks.errors import CheckpointError as MaskworksCheckpointError
+from maskworks_torch.download import cached_file
 from tensormask.errors import CheckpointError
 
 _ZOO = "https://dl.fbaipublicfiles.com/detectron2/"
@@ -30,26 +29,12 @@ def weights_file(name: str) -> Path | None:
     if not url.startswith(("http://", "https://")):
         return Path(name)
     path, before = _place(url), _place_before(url)
-    if path.exists():
-        return path
-    if before is not None and before.is_file():
+    if before is not None and before.is_file() and not path.exists():
         return before
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(url, timeout=60) as source, part.open("wb") as file:
-            shutil.copyfileobj(source, file)
-            expected = source.headers.get("Content-Length")
-            if expected is not None and file.tell() != int(expected):
-                raise OSError(f"{file.tell()} of {expected} bytes arrived")
-        part.replace(path)
-    except (OSError, HTTPException, ValueError) as error:
-        raise CheckpointError(
-            f"{url}: cannot be downloaded: {error}; fetch it elsewhere and save it as {path}, or give --weights"
-        ) from None
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+        return cached_file(url, path)
+    except MaskworksCheckpointError as error:
+        raise CheckpointError(f"{error}, or give --weights") from None
 
 
 def _place(url: str) -> Path:
@@ -60,14 +45,10 @@ def _place(url: str) -> Path:
         name, digest = "", ""
     if name in ("", ".", "..") or "\0" in name or len(name.encode()) > _LONGEST_NAME:
         raise CheckpointError(f"{url[:300]}: does not end in the name of a file; expected https://.../model.pkl")
-    return _cache() / digest[:16] / name
+    return cache_folder("tensormask") / digest[:16] / name
 
 
 def _place_before(url: str) -> Path | None:
     """Where earlier versions kept what is detectron2's own, by its path alone."""
     parts = [part for part in urlsplit(url).path.split("/") if part]
-    return _cache().joinpath(*parts) if url.startswith(_ZOO) and ".." not in parts else None
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tensormask"
+    return cache_folder("tensormask").joinpath(*parts) if url.startswith(_ZOO) and ".." not in parts else None

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskworks.atomic_write import replacing
 from maskworks.transports.folder.name_lock import NameLock
 from maskworks.transports.folder.scan import IMAGE_SUFFIXES, Pair, stem_and_suffix
 
@@ -188,10 +189,8 @@ class Claims:
     def _keep_leading(self, path: Path) -> None:
         """Makes a relative link that has come from the input folder lead from anywhere to where it led from there."""
         if path.is_symlink() and not path.readlink().is_absolute():
-            draft = path.with_name(".link")
-            draft.unlink(missing_ok=True)
-            draft.symlink_to(Path(os.path.realpath(self._inputs), path.readlink()))
-            draft.replace(path)
+            with replacing(path, path.with_name(".link"), durable="no") as draft:
+                draft.symlink_to(Path(os.path.realpath(self._inputs), path.readlink()))
 
     def _new_folder(self) -> Path:
         self._count += 1

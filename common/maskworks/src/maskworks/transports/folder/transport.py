@@ -250,7 +250,8 @@ class FolderTransport:
         return self._config.failed / f"{name}.error.json"
 
     def _write(self, path: Path, data: bytes) -> None:
-        write_file(path, data, self._draft(self._config.prediction_tmp or path.parent), self._draft(path.parent))
+        draft, beside = self._draft(self._config.prediction_tmp or path.parent), self._draft(path.parent)
+        write_file(path, data, draft, beside, durable="content")
 
     def _draft(self, folder: Path) -> Path:
         return folder / f".{self._claims.worker}-{next(self._drafts)}.part"

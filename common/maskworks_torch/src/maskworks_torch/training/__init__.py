@@ -1,0 +1,1 @@
+"""What trainings share: their processes, and how they are interrupted."""
