@@ -18,7 +18,7 @@ from torchvision.models import mobilenet_v3_small
 
 from dextr import architectures
 from dextr.model import DextrModel
-from dextr.train import program
+from dextr.train import job as training_job
 from dextr.train.__main__ import main
 from tests.support.dextr_training_command import ENVIRONMENT, LABELS, MASKS, SMALL, command, curve, draw_ellipses
 
@@ -210,7 +210,7 @@ def test_mistakes_of_the_program_are_in_the_log(folder, monkeypatch):
     def broken(*_):
         raise KeyError("a mistake")
 
-    monkeypatch.setattr(program, "prepare", broken)
+    monkeypatch.setattr(training_job, "prepare", broken)
     with pytest.raises(KeyError):
         main(["job", *LABELS, *SMALL])
     assert "KeyError: 'a mistake'" in (folder / "logs" / "log_job.txt").read_text()

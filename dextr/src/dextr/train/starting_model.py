@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,8 +13,7 @@ from dextr.architectures.blocks import PRETRAINED
 from dextr.dextr_model import DextrModel
 from dextr.errors import CheckpointError
 from dextr.train.config import PUBLISHED_MODEL, TrainConfig
-
-Say = Callable[[str], object]
+from dextr.train.job_log import Say
 
 
 def starting_model(config: TrainConfig, models: Mapping[str, Path], say: Say) -> DextrModel:
