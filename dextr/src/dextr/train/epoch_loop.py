@@ -17,7 +17,7 @@ from dextr.train.validation import Validation
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What an epoch gave.
+    """The outcome of an epoch.
 
     Attributes:
         number: of the epoch, from 1.
@@ -35,9 +35,9 @@ class EpochResult:
 
 
 class Callbacks:
-    """What else happens in an epoch loop. Here: nothing.
+    """Hooks of an epoch loop; those of this class do nothing.
 
-    They are given the loop each time. To keep it would make a circle, in which the workers of its batches outlive it.
+    Each is given the loop. None may keep it: in a circle of references the workers of its batches would outlive it.
     """
 
     def is_over(self) -> bool:
