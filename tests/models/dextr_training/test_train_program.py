@@ -7,6 +7,7 @@ import os
 import pty
 import struct
 import subprocess
+import sys
 import termios
 
 import numpy as np
@@ -214,6 +215,27 @@ def test_mistakes_of_the_program_are_in_the_log(folder, monkeypatch):
     with pytest.raises(KeyError):
         main(["job", *LABELS, *SMALL])
     assert "KeyError: 'a mistake'" in (folder / "logs" / "log_job.txt").read_text()
+
+
+BROKEN_STEP = """
+import sys
+from dextr.train.__main__ import main
+from dextr.train.trainer import Trainer
+def step(self, batches):
+    raise MemoryError("no room")
+Trainer.step = step
+main(sys.argv[1:])
+"""
+
+
+def test_an_error_in_a_step_ends_the_process_and_its_workers(folder):
+    result = subprocess.run(
+        [sys.executable, "-c", BROKEN_STEP, "job", *LABELS, *SMALL, "--num_workers=1"],
+        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "MemoryError: no room" in result.stderr
+    assert "MemoryError: no room" in (folder / "logs" / "log_job.txt").read_text()
 
 
 @pytest.mark.slow("trains a network")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import traceback
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,7 +39,12 @@ def run(config: TrainConfig, models: Mapping[str, Path]) -> int:
         Processes.joined(config.device) as processes,
         JobLog(config.files.log if processes.is_first else None) as log,
     ):
-        return _trained(config, models, processes, interruption, log)
+        try:
+            return _trained(config, models, processes, interruption, log)
+        except Exception as error:
+            # Python could not end while the frames keep the workers of the batches: those ignore SIGTERM.
+            traceback.clear_frames(error.__traceback__)
+            raise
 
 
 def _trained(
