@@ -17,10 +17,10 @@ from torch import nn
 from benchmarks.harness import Row, alternate_timed
 from dextr.architectures import build
 from dextr.data_pipeline.batch_items import Item
+from dextr.train.batches import network_batch
 from dextr.train.loss import balanced_binary_cross_entropy
 from dextr.train.optimizers import make_optimizer, parameter_groups
 from dextr.train.trainer import Trainer
-from dextr.train.training_data import network_batch
 
 SIZE, BATCH, STEPS, RATE = 512, 8, 10, 0.001
 

@@ -25,8 +25,8 @@ from benchmarks.original_training import OriginalSamples
 from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
 from dextr.inference.crop import CropSettings
 from dextr.inference.network_input import STD
+from dextr.train.batches import network_batch, training_set
 from dextr.train.sample_stream import SampleStream
-from dextr.train.training_data import network_batch, training_set
 
 SIZE, PADDING, EXTREME_RANGE, NOISE_STD, SIGMA, SEED = 512, 10, 5, 1.0, 10.0, 0
 BATCH, BATCHES = 4, 6

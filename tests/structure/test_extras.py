@@ -76,7 +76,7 @@ for name in sys.argv[1:]:
 @pytest.mark.slow("loads torch in another process")
 def test_the_libraries_load_no_redis_and_no_server_where_they_are_installed():
     code = """
-import dextr, dextr.train.program, maskworks_sam.model, maskworks_torch.device, tensormask
+import dextr, dextr.train.job, maskworks_sam.model, maskworks_torch.device, tensormask
 print([name for name in ('redis', 'starlette', 'uvicorn') if name in sys.modules])
 """
     done = python(code, set())

@@ -16,7 +16,7 @@ from torch import nn
 from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
 from dextr.data_pipeline.object_regions import mask_outline
 from dextr.model import DextrModel
-from dextr.train.training_data import training_set
+from dextr.train.batches import training_set
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 

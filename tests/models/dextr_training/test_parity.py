@@ -23,9 +23,9 @@ from dextr.data_pipeline.dextr_transforms import (
 from dextr.inference.network_input import normalise
 from dextr.lr_schedules import make_lr_scheduler
 from dextr.model import DextrModel
+from dextr.train.batches import network_batch
 from dextr.train.optimizers import make_optimizer, parameter_groups
 from dextr.train.trainer import Trainer
-from dextr.train.training_data import network_batch
 
 
 def training_transform(case, seed):

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from dextr.data_pipeline.dextr_transforms import DextrTrainingTransform
+from dextr.train.batches import training_batches
 from dextr.train.sample_stream import SampleStream, StreamedDataset
 from dextr.train.trainer import Trainer
-from dextr.train.training_data import training_batches
 
 
 def places(*arguments, count=30):

@@ -17,7 +17,7 @@ from dextr.data_pipeline.coco_dataset import CocoDataset
 from dextr.data_pipeline.file_datasets import LabelImageTargetDextrDataset
 from dextr.train.__main__ import main
 from dextr.train.config import TrainConfig
-from dextr.train.objects import find_objects
+from dextr.train.object_sets import find_objects
 from tests.support.dextr_training_command import LABELS, MASKS, SMALL, curve, draw_ellipses
 
 SHORT = ("--num_epochs=1", "--iters_per_epoch=1")

@@ -11,10 +11,10 @@ import torch
 
 from dextr.errors import DeviceError
 from dextr.model import DextrModel
-from dextr.train.objects import find_objects
+from dextr.train.job_validation import JobValidation
+from dextr.train.object_sets import find_objects
 from dextr.train.options import parse
 from dextr.train.processes import Processes
-from dextr.train.validator import Validator
 from tests.support.dextr_training_command import ENVIRONMENT, LABELS, SMALL, command, curve, draw_ellipses
 
 FLAGS = (*LABELS, *SMALL, "--val_fraction=0.5", "--device=cpu")
@@ -59,7 +59,7 @@ def test_the_model_that_is_written_is_the_one_validated(folder):
     assert finish(start(folder, "job", *flags)) == [0, 0]
     config = parse("x", ["again", *flags], {})
     objects = find_objects(config, str)
-    alone = Validator(objects.validation, config, Processes(0, 1, torch.device("cpu")), None)
+    alone = JobValidation(objects.validation, config, Processes(0, 1, torch.device("cpu")), None)
     found = alone.run(DextrModel.from_file("checkpoints/job.pth"), list)
     ((loss, miou),) = curve(folder, "job", "val_loss", "val_miou")
     assert (float(loss), float(miou)) == pytest.approx((found.loss, found.miou), rel=1e-4)

@@ -7,6 +7,7 @@ import os
 import pty
 import struct
 import subprocess
+import sys
 import termios
 
 import numpy as np
@@ -18,7 +19,7 @@ from torchvision.models import mobilenet_v3_small
 
 from dextr import architectures
 from dextr.model import DextrModel
-from dextr.train import program
+from dextr.train import job as training_job
 from dextr.train.__main__ import main
 from tests.support.dextr_training_command import ENVIRONMENT, LABELS, MASKS, SMALL, command, curve, draw_ellipses
 
@@ -210,10 +211,31 @@ def test_mistakes_of_the_program_are_in_the_log(folder, monkeypatch):
     def broken(*_):
         raise KeyError("a mistake")
 
-    monkeypatch.setattr(program, "prepare", broken)
+    monkeypatch.setattr(training_job, "prepare", broken)
     with pytest.raises(KeyError):
         main(["job", *LABELS, *SMALL])
     assert "KeyError: 'a mistake'" in (folder / "logs" / "log_job.txt").read_text()
+
+
+BROKEN_STEP = """
+import sys
+from dextr.train.__main__ import main
+from dextr.train.trainer import Trainer
+def step(self, batches):
+    raise MemoryError("no room")
+Trainer.step = step
+main(sys.argv[1:])
+"""
+
+
+def test_an_error_in_a_step_ends_the_process_and_its_workers(folder):
+    result = subprocess.run(
+        [sys.executable, "-c", BROKEN_STEP, "job", *LABELS, *SMALL, "--num_workers=1"],
+        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "MemoryError: no room" in result.stderr
+    assert "MemoryError: no room" in (folder / "logs" / "log_job.txt").read_text()
 
 
 @pytest.mark.slow("trains a network")

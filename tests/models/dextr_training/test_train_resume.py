@@ -81,9 +81,9 @@ def test_stopped_and_resumed(folder, uninterrupted, monkeypatch, number, after_l
 @pytest.mark.slow("trains a network")
 def test_stopped_between_any_two_steps(folder, uninterrupted, monkeypatch):
     """As by a signal before each step and in each validation, again and again."""
-    from dextr.train import program
+    from dextr.train import job as training_job
 
-    class Restless(program.Interruption):
+    class Restless(training_job.Interruption):
         """Asks to stop once the process has taken two steps, or has gone on into a validation."""
 
         asked = 0
@@ -99,7 +99,7 @@ def test_stopped_between_any_two_steps(folder, uninterrupted, monkeypatch):
 
     monkeypatch.chdir(folder)
     torch.set_num_threads(1)
-    monkeypatch.setattr(program, "Interruption", Restless)
+    monkeypatch.setattr(training_job, "Interruption", Restless)
     codes = [main(["restless", *FLAGS])]
     while codes[-1] != 0 and len(codes) < 12:
         codes.append(main(["restless", *FLAGS, "--resume"]))

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from dextr.data_pipeline.dextr_dataset import LabelImageTargetDextrDataset
 from dextr.data_pipeline.dextr_transforms import DextrTrainingTransform
 from dextr.data_pipeline.random_state import TransformRandom
-from dextr.data_pipeline.worker import start_worker
-from dextr.train.training_data import training_batches, validation_batches, validation_set
+from dextr.train.batches import training_batches, validation_batches, validation_set
+from dextr.train.loader_worker import start_worker
 from dextr.train.training_loop import training_loop
 
 
@@ -105,7 +105,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 import numpy as np
-from dextr.data_pipeline.worker import start_worker
+from dextr.train.loader_worker import start_worker
 def pages():
     return int(Path("/proc/self/statm").read_text().split()[1])
 if sys.argv[1] == "keep":

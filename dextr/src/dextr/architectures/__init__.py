@@ -16,7 +16,8 @@ from torchvision.models.segmentation.deeplabv3 import DeepLabV3
 from dextr.architectures.deeplab import dextr_deeplab3
 from dextr.architectures.denseunet import DenseUNet, dextr_denseunet161
 from dextr.architectures.mobileunet import MobileUNet, dextr_mobileunet
-from dextr.architectures.resunet import BLOCKS_50, BLOCKS_101, ResUNet, dextr_resunet50, dextr_resunet101, resunet
+from dextr.architectures.resunet import BLOCKS_50, BLOCKS_101, ResUNet, dextr_resunet50, dextr_resunet101
+from dextr.architectures.resunet import resunet as resunet_of_blocks  # `resunet` here is the module, as in the original
 
 NAMES = ("resunet50", "resunet101", "denseunet161", "deeplab3", "mobileunet")
 
@@ -44,7 +45,7 @@ def build(name: str, num_classes: int = 1, backbone_weights: str | Path | None =
     if name in _FACTORIES:
         return _FACTORIES[name](num_classes, backbone_weights)
     if backbone_weights is None and re.fullmatch(r"resunet(-[1-9]\d?){4}", name):
-        return resunet(tuple(int(count) for count in name.split("-")[1:]), num_classes)
+        return resunet_of_blocks(tuple(int(count) for count in name.split("-")[1:]), num_classes)
     raise ValueError(f"there is no architecture {name!r}; expected one of {', '.join(NAMES)}")
 
 

@@ -64,11 +64,12 @@ class DecoderBlock(nn.Module):
         self.conv = nn.Conv2d(x_chn_in, chn_out, 3, padding=1, bias=False)
         self.conv_bn = nn.BatchNorm2d(chn_out)
 
-    def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
-        """x (N, C, h, w) and skip (N, C, 2h, 2w) -> (N, chn_out, 2h, 2w)."""
-        if x.shape[1] != skip.shape[1]:
-            raise ValueError(f"a decoder block adds its inputs; they have {x.shape[1]} and {skip.shape[1]} channels")
-        return F.relu(self.conv_bn(self.conv(self.up(x) + skip)))
+    def forward(self, x_in: torch.Tensor, skip_in: torch.Tensor) -> torch.Tensor:
+        """x_in (N, C, h, w) and skip_in (N, C, 2h, 2w) -> (N, chn_out, 2h, 2w)."""
+        channels = x_in.shape[1], skip_in.shape[1]
+        if channels[0] != channels[1]:
+            raise ValueError(f"a decoder block adds its inputs; they have {channels[0]} and {channels[1]} channels")
+        return F.relu(self.conv_bn(self.conv(self.up(x_in) + skip_in)))
 
 
 class UNet(nn.Module):

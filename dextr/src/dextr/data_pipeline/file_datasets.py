@@ -91,9 +91,9 @@ class LabelImageTargetDextrDataset(PhotoDataset):
         self.label_image_paths = list(label_image_paths)
         super().__init__(input_paths, ignore_index, obj_meta_path, transform, load_input, progress_fn, on_bad_image)
 
-    def get_instance_y_arr(self, img_i: int) -> NDArray[Any]:
-        """The label image, (H, W)."""
-        return read_labels(self.label_image_paths[img_i])
+    def get_instance_y_arr(self, sample_i: int) -> NDArray[Any]:
+        """The label image of image `sample_i`, (H, W)."""
+        return read_labels(self.label_image_paths[sample_i])
 
     def annotations_of(self, img_i: int) -> Sequence[PathLike]:
         """The label image."""
@@ -128,12 +128,14 @@ class MaskStackTargetDextrDataset(PhotoDataset):
         self.mask_stack_paths = [list(paths) for paths in mask_stack_paths]
         super().__init__(input_paths, ignore_index, obj_meta_path, transform, load_input, progress_fn, on_bad_image)
 
-    def get_instance_y_arr(self, img_i: int) -> NDArray[Any]:
-        """The masks as they are in their files, (H, W, N); (0, 0, 0) if there are none."""
-        masks = [read_labels(path) for path in self.mask_stack_paths[img_i]]
+    def get_instance_y_arr(self, sample_i: int) -> NDArray[Any]:
+        """The masks of image `sample_i` as they are in their files, (H, W, N); (0, 0, 0) if there are none."""
+        masks = [read_labels(path) for path in self.mask_stack_paths[sample_i]]
         sizes = {mask.shape for mask in masks}
         if len(sizes) > 1:
-            raise ValueError(f"the masks of {self.input_paths[img_i]} differ in size: (height, width) {sorted(sizes)}")
+            raise ValueError(
+                f"the masks of {self.input_paths[sample_i]} differ in size: (height, width) {sorted(sizes)}"
+            )
         return np.stack(masks, axis=-1) if masks else np.zeros((0, 0, 0), dtype=np.uint8)
 
     def get_label_mask(self, img_i: int, label_i: int) -> NDArray[np.bool_]:

@@ -29,6 +29,16 @@ Found: TypeAlias = list[tuple[int, int, object_regions.Outline]]
 _THREADS = 8
 
 
+class _ClassOrInstanceMethod:
+    """A method whose first argument is the instance or, where the class is asked for it, the class."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __get__(self, instance: object | None, owner: type) -> Callable[..., Any]:
+        return partial(self.function, owner if instance is None else instance)
+
+
 class SizedDataset(Protocol):
     """A data set of known length, such as `DextrDataset`."""
 
@@ -150,9 +160,12 @@ class DextrDataset(Dataset[Any], ABC):
         """Where image `img_i` has the label `label_i` + 1: bool (H, W), all of its regions."""
         return self.get_label_mask_from_inst_y(self._without_ignored(self.get_instance_y_arr(img_i)), label_i)
 
-    def get_num_labels_in_inst_y(self, inst_y: NDArray[Any]) -> int:
+    @_ClassOrInstanceMethod  # of the class in the original, but an instance may have an IGNORE_INDEX of its own
+    def get_num_labels_in_inst_y(self_or_cls: Any, inst_y: NDArray[Any]) -> int:
         """The highest label of an annotation, or the number of masks of a stack."""
-        return inst_y.shape[2] if inst_y.ndim == 3 else int(self._without_ignored(inst_y).max(initial=0))
+        if inst_y.ndim == 3:
+            return int(inst_y.shape[2])
+        return int(_without_label(inst_y, self_or_cls.IGNORE_INDEX).max(initial=0))
 
     @staticmethod
     def get_label_mask_from_inst_y(inst_y: NDArray[Any], object_i: int) -> NDArray[np.bool_]:
@@ -166,7 +179,7 @@ class DextrDataset(Dataset[Any], ABC):
         return object_regions.mask_outline(mask)
 
     def _without_ignored(self, inst_y: NDArray[Any]) -> NDArray[Any]:
-        return inst_y if self.IGNORE_INDEX is None else np.where(inst_y == self.IGNORE_INDEX, 0, inst_y)
+        return _without_label(inst_y, self.IGNORE_INDEX)
 
     def _load_or_find_objects(
         self, path: PathLike | None, progress_fn: Progress | None, on_bad_image: OnBadImage | None
@@ -232,6 +245,10 @@ class DextrDataset(Dataset[Any], ABC):
         if annotation.size and annotation.shape[:2] != (height, width):
             raise ValueError(_unequal(self.name_of(img_i), (width, height), annotation.shape))
         return annotation
+
+
+def _without_label(inst_y: NDArray[Any], label: int | None) -> NDArray[Any]:
+    return inst_y if label is None else np.where(inst_y == label, 0, inst_y)
 
 
 def _result_or_error(look: Callable[[int], T], img_i: int) -> T | Exception:

@@ -59,8 +59,7 @@ class DextrTrainingTransform:
         *,
         whole_pixels: bool = False,
     ) -> None:
-        if padding < 0 or 2 * padding >= min(target_size_yx):
-            raise ValueError(f"a padding of {padding} does not fit into a target of {target_size_yx} (height, width)")
+        crop.inner_size(target_size_yx, padding)  # raises here where a sample would
         self.target_size_yx = target_size_yx
         self.padding = padding
         self.extreme_range = extreme_range
@@ -124,7 +123,7 @@ class DextrTrainingTransform:
     @property
     def _inner_xy(self) -> PointsXY:
         """Width and height of the target within its padding."""
-        return self._target_xy - 2 * self.padding
+        return crop.inner_size(self.target_size_yx, self.padding)[::-1]
 
     def _draw_rotation_and_flip(self, image_hw: Size, rng: np.random.RandomState) -> tuple[Matrices, Matrices]:
         # Three draws, as in the original, which discards the flips of y and of the diagonal.

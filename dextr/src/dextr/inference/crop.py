@@ -63,12 +63,22 @@ def crop_box(points: Points, target_size_yx: tuple[int, int], padding: int) -> C
     Raises:
         ValueError: the padding leaves nothing of the target.
     """
-    inner = np.array(target_size_yx, dtype=np.float64) - 2 * padding
-    if padding < 0 or (inner <= 0).any():
-        raise ValueError(f"a padding of {padding} does not fit into a target of {target_size_yx} (height, width)")
+    inner = inner_size(target_size_yx, padding)
     low, high = points.min(axis=0), points.max(axis=0)
     margin = (high - low) * (padding / inner)
     return np.stack([low - margin, high + margin])
+
+
+def inner_size(target_size_yx: tuple[int, int], padding: int) -> NDArray[np.float64]:
+    """Height and width of the target within its padding, float64 (2,).
+
+    Raises:
+        ValueError: the padding leaves nothing of the target.
+    """
+    inner = np.array(target_size_yx, dtype=np.float64) - 2 * padding
+    if padding < 0 or (inner <= 0).any():
+        raise ValueError(f"a padding of {padding} does not fit into a target of {target_size_yx} (height, width)")
+    return inner
 
 
 def points_in_crop(points: Points, crop_yx: CropBox, target_size_yx: tuple[int, int]) -> Points:

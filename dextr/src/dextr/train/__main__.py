@@ -26,7 +26,7 @@ def main(
     """
     config = parse(prog, argv, models or {})
     # Only now, as torch takes seconds to import.
-    from dextr.train.program import run
+    from dextr.train.job import run
 
     try:
         return run(config, models or {})

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 from tqdm import tqdm
 
 from dextr.errors import DextrError, TrainingError
+
+# What takes a line: a `JobLog`, or its stand-in in a test.
+Say: TypeAlias = Callable[[str], object]
 
 
 class JobLog:

@@ -14,15 +14,17 @@ from dextr.dextr_model import DextrModel
 from dextr.errors import DataError
 from dextr.lr_schedules import make_lr_scheduler
 from dextr.train import training_state
+from dextr.train.batches import Batch, training_batches, training_set
 from dextr.train.config import SEED_BITS, TrainConfig
-from dextr.train.objects import ObjectSets, Say, find_objects
+from dextr.train.epoch_loop import steps_of_an_epoch
+from dextr.train.job_log import Say
+from dextr.train.job_validation import JobValidation
+from dextr.train.object_sets import ObjectSets, find_objects
 from dextr.train.optimizers import make_optimizer, parameter_groups
 from dextr.train.processes import Processes
 from dextr.train.starting_model import starting_model
 from dextr.train.trainer import Trainer
-from dextr.train.training_data import Batch, training_batches, training_set
 from dextr.train.training_state import Resumed, TrainingState
-from dextr.train.validator import Validator
 from maskworks_torch.device import dtype_of
 
 
@@ -36,7 +38,7 @@ class Prepared:
         trainer: takes the steps.
         batches: those of this process, from where the training is.
         steps_per_epoch: steps of the optimiser.
-        validator: None if there is nothing to validate on.
+        validation: None if there is nothing to validate on.
     """
 
     model: DextrModel
@@ -44,7 +46,7 @@ class Prepared:
     trainer: Trainer
     batches: Iterator[Batch]
     steps_per_epoch: int
-    validator: Validator | None
+    validation: JobValidation | None
 
 
 def prepare(config: TrainConfig, models: Mapping[str, Path], processes: Processes, say: Say) -> Prepared:
@@ -71,14 +73,14 @@ def prepare(config: TrainConfig, models: Mapping[str, Path], processes: Processe
     model.net.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing there
 
     samples = config.batch_size * config.accumulate
-    steps = max(len(objects.training) // samples, 1) if config.iters_per_epoch == -1 else config.iters_per_epoch
+    steps = steps_of_an_epoch(config.iters_per_epoch, len(objects.training), samples)
     trainer = _trainer(config, processes, model, seed, steps * config.num_epochs)
     if resumed is not None:
         trainer.load_state_dict(resumed.trainer)
     batches = _batches(config, processes, objects, model, seed, trainer.iteration * samples)
     valid = objects.validation
-    validator = None if valid is None else Validator(valid, config, processes, trainer.amp)
-    return Prepared(model, state, trainer, batches, steps, validator)
+    validation = None if valid is None else JobValidation(valid, config, processes, trainer.amp)
+    return Prepared(model, state, trainer, batches, steps, validation)
 
 
 def _beginning(config: TrainConfig, say: Say) -> tuple[int, Resumed | None]:

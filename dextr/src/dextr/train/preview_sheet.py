@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dextr.train.batches import Batch
 from dextr.train.job_files import JobFiles, replace_file
-from dextr.train.training_data import Batch
 
 _TILE = 192
 _COLUMNS = 4

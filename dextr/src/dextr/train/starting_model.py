@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,9 +12,8 @@ from dextr.architectures.blocks import PRETRAINED
 from dextr.dextr_model import DextrModel
 from dextr.errors import CheckpointError
 from dextr.train.config import PUBLISHED_MODEL, TrainConfig
+from dextr.train.job_log import Say
 from maskworks_torch.checkpoints import READER_ERRORS
-
-Say = Callable[[str], object]
 
 
 def starting_model(config: TrainConfig, models: Mapping[str, Path], say: Say) -> DextrModel:

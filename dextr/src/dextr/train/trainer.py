@@ -1,8 +1,8 @@
-"""One step, and one epoch, of training."""
+"""One step of training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from dextr.train.batches import Batch, network_batch
 from dextr.train.loss import balanced_binary_cross_entropy
-from dextr.train.training_data import Batch, network_batch
 
 
 @dataclass
@@ -44,13 +44,6 @@ class Trainer:
     def __post_init__(self) -> None:
         # Gradients in float16 underflow unless they are scaled; see Micikevicius et al., "Mixed precision training".
         self._scaler = GradScaler(self.device.type, enabled=self.amp == torch.float16)
-
-    def epoch(self, steps: Iterable[Sequence[Batch]]) -> float:
-        """Take every step in training mode; the mean of their losses."""
-        self.net.train()
-        # As tensors, so that no step waits for the device.
-        losses = [self.step(batches) for batches in steps]
-        return torch.stack(losses).mean().item()
 
     def step(self, batches: Sequence[Batch]) -> torch.Tensor:
         """One step on the mean gradient of one or more batches of equal size; their mean loss, a detached scalar."""

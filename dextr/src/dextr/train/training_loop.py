@@ -1,19 +1,14 @@
-"""Training of a DEXTR model."""
+"""The original's function that trains a model: a front of `epoch_loop` without files, signals or processes."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from functools import partial
-from itertools import islice
 
 import torch
 
 from dextr.dextr_model import DextrModel
 from dextr.lr_schedules import ScheduleType, make_lr_scheduler
-from dextr.train.optimizers import OptimizerType, make_optimizer, parameter_groups
-from dextr.train.trainer import Trainer
-from dextr.train.training_data import (
+from dextr.train.batches import (
     DatasetFactory,
     training_batches,
     training_set,
@@ -21,7 +16,10 @@ from dextr.train.training_data import (
     validation_set,
     validation_truth,
 )
-from dextr.train.validation import ObjectFigures, Validation, validate
+from dextr.train.epoch_loop import Callbacks, EpochLoop, steps_of_an_epoch
+from dextr.train.optimizers import OptimizerType, make_optimizer, parameter_groups
+from dextr.train.trainer import Trainer
+from dextr.train.validation import Validation, validate
 
 
 def training_loop(
@@ -100,40 +98,43 @@ def training_loop(
         seed=seed,
     )
     say(f"len(train_ds)={len(train_ds)}")
-    validation: Callable[[], ObjectFigures] | None = None
+    validation: Callable[[int], Validation] | None = None
     if val_ds_fn is not None and val_truth_ds_fn is not None:
         val_ds = validation_set(val_ds_fn, model.crop_settings, extreme_range)
         say(f"len(val_ds)={len(val_ds)}")
         val_batches = validation_batches(val_ds, batch_size, num_workers, pin_memory)
-        validation = partial(validate, model.net, val_batches, validation_truth(val_truth_ds_fn, val_ds), device)
+        truth = validation_truth(val_truth_ds_fn, val_ds)
+
+        def validation(epoch: int) -> Validation:
+            result = validate(model.net, val_batches, truth, device).mean()
+            if on_validation is not None:
+                on_validation(epoch, result)
+            return result
 
     model.to(device)
     groups = parameter_groups(model.net, learning_rate, pretrained_lr_factor, new_lr_factor)
     optimizer = make_optimizer(opt_type, groups, sgd_weight_decay)
-    iterations = max(len(train_ds) // batch_size, 1) if iters_per_epoch == -1 else iters_per_epoch
-    scheduler = make_lr_scheduler(optimizer, iterations * num_epochs, lr_sched, lr_poly_power)
+    steps = steps_of_an_epoch(iters_per_epoch, len(train_ds), batch_size)
+    scheduler = make_lr_scheduler(optimizer, steps * num_epochs, lr_sched, lr_poly_power)
     trainer = Trainer(model.net, optimizer, scheduler, device, seed)
     batches = iter(training_batches(train_ds, batch_size, num_workers, pin_memory))
-
-    def figures_of(validation: Callable[[], ObjectFigures], epoch: int) -> str:
-        result = validation().mean()
-        if on_validation is not None:
-            on_validation(epoch, result)
-        return str(result)
-
+    callbacks = Callbacks() if on_epoch_finished is None else _AfterEachEpoch(model, on_epoch_finished)
+    loop = EpochLoop(
+        model, trainer, batches, steps, num_epochs, val_every_n_epochs, validation, log=say, callbacks=callbacks
+    )
     say("Training...")
-    for epoch in range(num_epochs):
-        start = time.perf_counter()
-        figures = [f"loss={trainer.epoch([batch] for batch in islice(batches, iterations)):.6f}"]
-        model.eval()
-        if validation is not None and (epoch + 1) % val_every_n_epochs == 0:
-            figures.append(figures_of(validation, epoch))
-        say(f"Epoch {epoch + 1} took {time.perf_counter() - start:.3f}s: {', '.join(figures)}")
-        if on_epoch_finished is not None:
-            on_epoch_finished(epoch, model)
-            model.eval()
-    if validation is not None and num_epochs % val_every_n_epochs != 0:
-        say(f"FINAL: {figures_of(validation, num_epochs - 1)}")
+    loop.run()
+
+
+class _AfterEachEpoch(Callbacks):
+    """Calls a function, which may leave the model in either mode."""
+
+    def __init__(self, model: DextrModel, function: Callable[[int, DextrModel], object]) -> None:
+        self.model, self.function = model, function
+
+    def on_epoch_logged(self, loop: EpochLoop) -> None:
+        self.function(loop.epoch, self.model)
+        self.model.eval()
 
 
 def _check_counts(batch_size: int, iters_per_epoch: int, num_epochs: int, val_every_n_epochs: int) -> None:

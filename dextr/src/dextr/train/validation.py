@@ -14,8 +14,8 @@ from torch import nn
 from dextr.data_pipeline.object_dataset import SizedDataset
 from dextr.inference.paste import Patch, paste_patch
 from dextr.inference.prediction import evaluating
+from dextr.train.batches import Batch, network_batch
 from dextr.train.loss import balanced_binary_cross_entropy
-from dextr.train.training_data import Batch, network_batch
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def validate(
 
     Args:
         net: see `DextrModel`; left in the mode it was in.
-        batches: of all objects, or of those that are named, in order; see `training_data.validation_batches`.
+        batches: of all objects, or of those that are named, in order; see `batches.validation_batches`.
         truth: the samples of all objects before any transform, of which only `target_mask` is used.
         device: where the net is.
         objects: the numbers of the objects; None for all.

@@ -1,4 +1,4 @@
-"""What a worker process of a DataLoader does before its first sample."""
+"""The start of a worker process of a DataLoader, before its first sample."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from torch.utils.data import DataLoader, Subset
 from dextr.data_pipeline.batch_items import TrainingItem, ValidationItem
 from dextr.data_pipeline.dextr_transforms import DextrFindExtremesTransform, DextrTrainingTransform
 from dextr.data_pipeline.object_dataset import SizedDataset
-from dextr.data_pipeline.worker import start_worker
 from dextr.inference.crop import CropSettings
 from dextr.inference.heatmap import Combine
 from dextr.inference.network_input import normalise_batch
+from dextr.train.loader_worker import start_worker
 from dextr.train.sample_stream import SampleStream, StreamedDataset
 
 Batch: TypeAlias = dict[str, torch.Tensor]

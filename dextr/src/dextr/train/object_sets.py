@@ -20,8 +20,8 @@ from dextr.data_pipeline.object_dataset import OnBadImage, Progress
 from dextr.data_pipeline.pascal_voc_dataset import PascalVOCDataset
 from dextr.errors import DataError
 from dextr.train.config import TrainConfig
+from dextr.train.job_log import Say
 
-Say = Callable[[str], object]
 # What makes a data set, given `progress_fn` and `on_bad_image`.
 Source = Callable[..., PhotoDataset]
 

@@ -1,4 +1,4 @@
-"""Validation in a training, shared by its processes."""
+"""The validation of a job, shared by its processes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from dextr.data_pipeline.object_dataset import DextrDataset
 from dextr.dextr_model import DextrModel
+from dextr.train.batches import Batch, validation_batches, validation_set
 from dextr.train.config import TrainConfig
 from dextr.train.preview_sheet import PredictionSheet
 from dextr.train.processes import Processes
-from dextr.train.training_data import Batch, validation_batches, validation_set
 from dextr.train.validation import ObjectFigures, Validation, validate
 
 
 @dataclass(frozen=True)
-class Validator:
-    """Objects to validate on.
+class JobValidation:
+    """Objects to validate on, and how.
 
     Attributes:
         objects: without a transform.
