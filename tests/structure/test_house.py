@@ -20,11 +20,12 @@ SOURCES = sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
 # A module may import from its own rank or from those above it in this list.
 RANKS = [
     {"errors"},
-    {"types", "redis_syntax", "cache", "freed_memory", "atomic_write"},
+    {"redis_syntax", "cache", "freed_memory", "atomic_write"},
     {"config"},
+    {"types"},
     {"geometry", "holes", "images", "wire"},
     {"predictor", "overlay", "metrics", "shutdown", "log", "heartbeat", "memory_errors"},
-    {"format"},
+    {"formats"},
     {"pipeline", "transports"},
     {"loop", "progress"},
     {"options"},

@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
-from tests.structure.test_house import TORCH
+from tests.support.distributions import ROOT
+
+TORCH = ROOT / "common" / "maskworks_torch" / "src" / "maskworks_torch"
 
 SERVERS = ("redis", "starlette", "uvicorn")
 SHARED = [
