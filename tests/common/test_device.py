@@ -1,6 +1,10 @@
 """Where a model runs."""
 
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -89,3 +93,13 @@ def test_the_cpu_has_one_name():
     assert select_device("cpu:0") == "cpu"
     with pytest.raises(DeviceError, match="not for the CPU"):
         select_both("cpu:0", "fp16")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_precision_that_pytest_forces_reaches_other_processes(precision):
+    """Or else `pytest --precision bf16` would prove nothing."""
+    folder = Path(__file__).parents[1] / "support" / "processor"
+    code = "from maskworks_torch.device import select_precision; print(select_precision('auto', 'cpu'))"
+    environment = {**os.environ, "PYTHONPATH": str(folder), "MASKWORKS_TESTS_PRECISION": precision}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == f"{precision}\n"
