@@ -228,6 +228,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow("starts a process that imports torch")
 def test_an_error_in_a_step_ends_the_process_and_its_workers(folder):
     result = subprocess.run(
         [sys.executable, "-c", BROKEN_STEP, "job", *LABELS, *SMALL, "--num_workers=1"],
