@@ -1,4 +1,4 @@
-"""The folder for what is downloaded, and how its files are told apart."""
+"""The cache of downloads: its folder, and the SHA-256 of its files."""
 
 from __future__ import annotations
 

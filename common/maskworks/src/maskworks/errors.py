@@ -1,4 +1,4 @@
-"""Every error that maskworks raises, and what becomes of it.
+"""Every error that maskworks raises, with its code on the wire or its exit code.
 
 MaskworksError
 ├── RequestError                 one request failed: it is answered with its code, the worker goes on
@@ -31,7 +31,7 @@ from typing import ClassVar
 
 
 class MaskworksError(Exception):
-    """Base of all errors here. Its text says what was wrong, what was expected, and what to do."""
+    """Base of all errors here. Its text names the fault, the expectation and the remedy."""
 
     exit_code: ClassVar[int] = 1
 
@@ -60,8 +60,8 @@ class BadPrompt(RequestError):
 
     Attributes:
         path: where the value stands in the prompt, e.g. `objects[2].box.x0`.
-        problem: what is wrong with it.
-        expected: what should stand there.
+        problem: the fault.
+        expected: a valid value.
     """
 
     code = "bad_prompt"
@@ -79,8 +79,8 @@ class UnsupportedPrompt(RequestError):
 
     Attributes:
         path: where the prompt stands, e.g. `objects[2].points`.
-        problem: what the model cannot use.
-        expected: what it can use instead.
+        problem: the prompt that the model cannot use.
+        expected: prompts that it can use.
     """
 
     code = "unsupported_prompt"
@@ -194,7 +194,7 @@ class CheckpointError(MaskworksError):
 
 
 class UnsafeCheckpoint(CheckpointError):
-    """Loading the file would run code from it, and nobody asked for that."""
+    """Loading the file would run code from it, which needs a flag."""
 
 
 class DeviceError(MaskworksError):

@@ -114,7 +114,7 @@ def extreme_values(mask: NDArray[np.bool_] | Bytes, offset: tuple[int, int] = (0
 def overlap(
     part: tuple[int, ...], offset: tuple[int, int], shape: tuple[int, int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where a part of size (h, w) at `offset` = (x, y) lies in an image of size (H, W), and what of it is inside."""
+    """The place of a part of size (h, w) at `offset` = (x, y) in an image of size (H, W), cut to it."""
     (height, width), (x, y) = shape, offset
     top, left = max(y, 0), max(x, 0)
     bottom, right = max(min(y + part[0], height), top), max(min(x + part[1], width), left)
@@ -135,7 +135,7 @@ def _extent(mask: NDArray[np.bool_] | Bytes) -> tuple[slice, slice]:
 
 
 def _rows(inside: NDArray[np.bool_]) -> slice:
-    """The rows that hold all of a mask, looked for from both ends, so that what lies between is not read."""
+    """The rows that hold all of a mask, found from both ends, so that the rows between are not read."""
     starts = range(0, len(inside), _BAND)
     first = next((start for start in starts if inside[start : start + _BAND].any()), None)
     if first is None:

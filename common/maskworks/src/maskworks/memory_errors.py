@@ -1,4 +1,4 @@
-"""What torch raises when memory runs out, as an error that answers a request."""
+"""torch's errors of memory, as the error that answers a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts of what a worker did, for its summary and for Prometheus."""
+"""The counts of a worker, for its summary and for Prometheus."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 
 
 
 class Metrics:
-    """What became of the jobs so far. The loop counts, other threads may read.
+    """Counts of the jobs that ended. The loop counts, other threads may read.
 
     Attributes:
         done: jobs that ended with a result.
         errors: jobs that ended with an error, by code.
         objects: instances found.
         stages_ms: milliseconds spent in each stage, over all jobs.
-        gauges: functions for values that are looked up when somebody asks, by name.
+        gauges: functions that give current values, by name.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Metrics:
         return f"{text} in {seconds:.1f} s, {(self.done + self.failed) / max(seconds, 1e-9):.1f} images/s"
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Answers Prometheus at `http://host:port/metrics`; returns what ends it.
+        """Answers Prometheus at `http://host:port/metrics`; returns the function that ends it.
 
         Raises:
             OSError: the address cannot be used.

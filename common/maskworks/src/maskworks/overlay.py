@@ -1,4 +1,4 @@
-"""Pictures for people who look: the image with masks, outlines and prompts drawn on it."""
+"""Overlays: the image with masks, outlines and prompts drawn on it."""
 
 from __future__ import annotations
 

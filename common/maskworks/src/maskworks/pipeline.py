@@ -33,11 +33,11 @@ class Decoded:
 class Pipeline:
     """Turns jobs into outcomes with a model.
 
-    Each step answers what goes wrong in it, so no step raises because of a request.
+    Each step turns errors into answers, so no step raises because of a request.
 
     Attributes:
         predictor: the model.
-        input_config: limits on what is decoded.
+        input_config: limits on images.
         shape_config: how masks become rings.
     """
 

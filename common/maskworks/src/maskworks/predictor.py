@@ -1,4 +1,4 @@
-"""What a model has to be for the pipeline: an adapter with one method."""
+"""The interface of a model to the pipeline: an adapter with one method."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Predictor(Protocol):
 
     @property
     def segmenter(self) -> Mapping[str, Any]:
-        """What `meta.segmenter` says about the model: at least its `type`."""
+        """The model for `meta.segmenter`: at least its `type`."""
         ...
 
     def predict(self, requests: Sequence[Request]) -> Sequence[Result]:
         """The instances of each request, or the error that this one request gets, in the order of the requests.
 
         An exception means that the batch failed as a whole. It is then tried again in halves, down to single
-        requests; only what fails alone is answered with an error. `OutOfMemory` is raised where the model's own
-        library reports it.
+        requests; only a request that fails alone is answered with an error.
+        `OutOfMemory` is raised where the model's own library reports it.
         """
         ...

@@ -1,4 +1,4 @@
-"""What a person sees while a folder is worked on: a bar on a terminal, lines elsewhere."""
+"""Progress on a folder: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Progress:
     """Reports every job that ended.
 
     Args:
-        bar: whether to draw a bar; ignored where standard error is no terminal.
+        bar: draw a bar; ignored where standard error is no terminal.
         backlog: how many jobs are known to wait, for the bar's total.
     """
 

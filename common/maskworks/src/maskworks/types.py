@@ -1,4 +1,4 @@
-"""What travels through maskworks: Job (bytes) -> Request (arrays) -> Instances -> Prediction -> Outcome (bytes).
+"""The data of a request on its way: Job (bytes) -> Request (arrays) -> Instances -> Prediction -> Outcome (bytes).
 
 All coordinates are pixels of the stored image, x to the right and y down, the centre of the first pixel at (0, 0).
 """
@@ -30,7 +30,7 @@ class Job:
         body: the image file, or the whole message.
         prompt: the prompt file, where the prompt comes apart from the body.
         error: why the transport itself could not take the request; such a job is only answered.
-        receipt: what the transport needs to deliver and acknowledge; nobody else looks at it.
+        receipt: the transport's own, for delivery and acknowledgement.
         received: `time.monotonic()` of the arrival, in seconds.
         format: how it is read and answered.
     """
@@ -56,7 +56,7 @@ class Prompt:
         box: (4,) float64 of x0, y0, x1, y1 with x0 <= x1 and y0 <= y1.
         label: palette index of the object in the mask, 1..255.
         mask_input: (S, S) float32, the logits of an earlier answer, to start from.
-        low_res_logits: whether the answer is to contain its logits.
+        low_res_logits: the answer is to contain its logits.
     """
 
     path: str = ""
@@ -74,12 +74,12 @@ class Request:
     """A request that was read, ready for a model.
 
     Attributes:
-        id: what results are called; the requester's own id if it gave one.
+        id: the name of its results; the requester's own id if it gave one.
         image: (H, W, 3) uint8, RGB.
         prompts: one per object; empty for models that need none.
         source: the prompt as received, for `meta`.
-        image_meta: width, height and what was done to the image, for `meta`.
-        named: whether the requester gave the id, so that the reply has to carry it.
+        image_meta: width, height and treatment of the image, for `meta`.
+        named: the requester gave the id, so the reply has to carry it.
         reply_to: the channel or stream that this answer goes to, None for the usual one.
     """
 
@@ -122,7 +122,7 @@ class Instance:
 
 
 class Instances(list[Instance]):
-    """What a model found in an image, for models that have something to say about all of it.
+    """The instances of an image, with facts about all of them.
 
     Attributes:
         meta: facts for the `meta` of the answer, JSON values by name.
@@ -155,13 +155,13 @@ class Prediction:
     """A request with everything that was found for it, ready to be written in any format.
 
     Attributes:
-        request: what was asked.
-        instances: what the model found.
+        request: the request.
+        instances: the model's, in its order.
         regions: for each instance its connected parts, in the image's coordinates.
         mask: (H, W) uint8 of palette indices, 0 for background; of two objects on one pixel the later one shows, or
             the earlier one if the best come first.
-        meta: `segmenter`, `prompt`, `image`, `objects`, `timing_ms` and what else the reply tells.
-        best_first: whether earlier instances lie on top of later ones.
+        meta: `segmenter`, `prompt`, `image`, `objects`, `timing_ms` and further facts.
+        best_first: earlier instances lie on top of later ones.
     """
 
     request: Request
@@ -181,7 +181,7 @@ class Outcome:
         error: why there is no result.
         id: the id to echo, None where the requester gave none.
         reply_to: where the requester wants the answer, None for the usual place.
-        meta: what is known about a failed request, for the error reply.
+        meta: known facts about a failed request, for the error reply.
         objects: number of instances found.
         timing_ms: milliseconds by stage.
     """

@@ -15,7 +15,7 @@ from maskworks.config import InputConfig
 from maskworks.errors import BadImage, ImageTooLarge, OutOfMemory
 from maskworks.types import Bytes
 
-# What Pillow's readers let through on broken files, depending on where they break.
+# Errors of Pillow's readers on broken files, depending on the place of the damage.
 READER_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError, AttributeError,
     struct.error, zlib.error,
@@ -90,7 +90,7 @@ def check_pixels(size: tuple[int, int], config: InputConfig) -> None:
 
 
 def _orientation(image: Image.Image) -> Any:
-    """What EXIF says; 1, which is upright, if it is missing or cannot be read."""
+    """EXIF's orientation; 1, which is upright, if it is missing or cannot be read."""
     if image.format == "TIFF":  # its EXIF are the tags of the image itself
         return image.getexif().get(_ORIENTATION, 1)
     if image.format == "PNG":  # its EXIF may stand behind the pixels, of which errors are not to be passed over

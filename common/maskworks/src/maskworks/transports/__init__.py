@@ -30,7 +30,7 @@ class Transport(Protocol):
         ...
 
     def check(self) -> None:
-        """Looks whether the source and the target of jobs can be reached.
+        """Checks that the source and the target of jobs can be reached.
 
         Raises:
             TransportError: they cannot; the text says why.

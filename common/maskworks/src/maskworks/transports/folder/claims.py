@@ -1,4 +1,4 @@
-"""Who works on which files: claims inside a shared input folder.
+"""Claims: the files of a shared input folder that one worker has taken.
 
 A worker has a folder `.claims/<worker>/` and holds a lock on the file `.claims/<worker>.lock` for as long as it lives;
 the kernel lets go of the lock when the process ends, however it ends. A claim is a numbered folder in the worker's,
@@ -38,7 +38,7 @@ class Claim:
     lock: NameLock
 
     def release(self) -> None:
-        """Removes the claim's folder, which its files have left, with what systems put into every folder.
+        """Removes the claim's folder once its files have left it, with the system files in it.
 
         If anything else is there, it stays.
         """
@@ -115,9 +115,9 @@ class Claims:
         return True
 
     def inherit(self) -> Iterator[tuple[Claim, str]]:
-        """Takes over the claims of workers that are gone, and says whose they were.
+        """Takes over the claims of dead workers; yields each with its worker's name.
 
-        `incomplete` says afterwards whether there are more, of names that are worked on.
+        Afterwards `incomplete` is true if there are more, under names that are locked.
         """
         self.incomplete = False
         try:
@@ -199,7 +199,7 @@ class Claims:
         return folder
 
     def _settle_in(self) -> None:
-        """Makes this worker's folder and lock, again if somebody cleared the input folder.
+        """Makes this worker's folder and lock, again if the input folder was cleared.
 
         The lock file gets its name when it is locked already, so that no other worker takes this one for dead.
         """
@@ -230,7 +230,7 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def _is_of_system(name: str) -> bool:
-    """Whether a system puts such a file into every folder that somebody looks at, as .DS_Store."""
+    """True for files that systems put into every folder, as .DS_Store."""
     return name.startswith(".") or name.casefold() in _SYSTEM_FILES
 
 

@@ -1,4 +1,4 @@
-"""That files of one name are worked on by one worker at a time, whose results would otherwise get mixed up."""
+"""A lock for each name: files of one name are in work at one worker at a time, or their results would get mixed up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NameLock:
 
     @classmethod
     def take(cls, folder: Path, name: str) -> NameLock | None:
-        """The lock on a name, kept as a file in `folder`; None while somebody has it.
+        """The lock on a name, kept as a file in `folder`; None while it is held.
 
         Raises:
             OSError: the folder cannot be written, or is gone.

@@ -1,4 +1,4 @@
-"""What has arrived in a folder: which images and prompts belong together, and which of them are complete."""
+"""The scan of a folder: pairs of images and prompts that have arrived, complete or still growing."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Scanner:
     """Looks at a folder again and again.
 
     A file counts as complete once its end is where its format says, or once it has not changed for `patience` seconds:
-    whatever is wrong with it then, waiting will not mend it. The same holds for links that lead nowhere.
+    if it is broken then, waiting will not mend it. The same holds for links that lead nowhere.
 
     Args:
         folder: where files arrive; hidden files, subfolders, pipes and devices are not looked at.
         prompt_suffix: the extension of prompt files, e.g. `.points`; None for models that need no prompt.
         patience: seconds.
-        limits: what is beyond them is not read.
+        limits: files beyond them are not read.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Scanner:
         self._seen: dict[str, _Seen] | None = None
 
     def scan(self) -> Scan:
-        """What is there now.
+        """The folder as it is now.
 
         Raises:
             OSError: the folder cannot be read or written.

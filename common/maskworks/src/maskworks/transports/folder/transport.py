@@ -1,7 +1,7 @@
 """Jobs from a folder of images and prompts, results into another folder.
 
 Every pair ends in exactly one place: results with their inputs in the output folder, or the inputs with an error file
-in the folder for failures. Whatever the moment at which the process dies, a pair is still in the input folder (or in a
+in the folder for failures. At any moment at which the process may die, a pair is still in the input folder (or in a
 claim inside of it, see `claims`), or its results are complete.
 """
 

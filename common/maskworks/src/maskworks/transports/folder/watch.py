@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Watch(FileSystemEventHandler):
-    """Sets `wake` whenever a file has arrived in a folder. Only a help: what it misses is found by looking."""
+    """Sets `wake` whenever a file has arrived in a folder. The next scan finds the files that it misses."""
 
     def __init__(self, folder: Path, wake: threading.Event) -> None:
         self._wake = wake

@@ -18,20 +18,20 @@ class Backoff:
     """Pauses after failures, with jitter, and gives up when they have lasted too long.
 
     Args:
-        what: what is being tried, for messages.
+        name: of the server, for messages.
         give_up: seconds after the first failure in a row; None for never.
         stop: ends a pause early.
     """
 
-    def __init__(self, what: str, give_up: float | None, stop: threading.Event) -> None:
-        self._what, self._give_up, self._stop = what, give_up, stop
+    def __init__(self, name: str, give_up: float | None, stop: threading.Event) -> None:
+        self._name, self._give_up, self._stop = name, give_up, stop
         self._since: float | None = None
         self._longest = _FIRST
 
     def worked(self) -> None:
         """The server answered."""
         if self._since is not None:
-            log.warning("%s: works again after %.1f s", self._what, time.monotonic() - self._since)
+            log.warning("%s: works again after %.1f s", self._name, time.monotonic() - self._since)
         self._since = None
         self._longest = _FIRST
 
@@ -44,9 +44,9 @@ class Backoff:
         now = time.monotonic()
         if self._since is None:
             self._since = now
-            log.warning("%s: %s; trying again", self._what, error)
+            log.warning("%s: %s; trying again", self._name, error)
         left = float("inf") if self._give_up is None else self._since + self._give_up - now
         if left <= 0:
-            raise GaveUp(f"{self._what}: {error}; gave up after {self._give_up:g} s (--redis_give_up)")
+            raise GaveUp(f"{self._name}: {error}; gave up after {self._give_up:g} s (--redis_give_up)")
         self._stop.wait(min(left, random.uniform(0.5, 1.0) * self._longest))
         self._longest = min(_LONGEST, 2 * self._longest)

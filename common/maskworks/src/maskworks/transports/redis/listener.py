@@ -40,7 +40,7 @@ class Listener:
             raise
 
     def arrives(self, timeout: float) -> bool:
-        """Whether something begins within `timeout` seconds."""
+        """True as soon as a value begins, False if none does within `timeout` seconds."""
         return self._reader.arrives(timeout)
 
     def receive(self) -> bytearray | None:

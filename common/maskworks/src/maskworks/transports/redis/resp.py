@@ -44,7 +44,7 @@ class RespReader:
         self._whole = 0 if isinstance(connection, ssl.SSLSocket) else socket.MSG_WAITALL
 
     def arrives(self, timeout: float) -> bool:
-        """Whether a value begins within `timeout` seconds."""
+        """True as soon as a value begins, False if none does within `timeout` seconds."""
         if self._begin < self._end:
             return True
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
@@ -113,7 +113,7 @@ class RespReader:
 
 
 def _error(text: str) -> Exception:
-    """A server's error with all of its text: redis-py itself leaves out the word that says what it is."""
+    """A server's error with all of its text: redis-py itself leaves out its first word, the code."""
     parser: Any = BaseParser
     kind: type[Exception] = type(parser.parse_error(text))
     return kind(text)

@@ -1,4 +1,4 @@
-"""A Redis server and what happens while it is away."""
+"""A Redis server: retries with back-off while it is away, refusals as errors of ours."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Unwritable(TransportError):
 
 
 class RedisServer:
-    """A client whose commands are tried again until they work.
+    """A client that retries its commands while the server is away.
 
     Args:
         config: where the server is.
@@ -67,7 +67,7 @@ class RedisServer:
         self._last_error: Exception | None = None
 
     def check(self) -> None:
-        """Asks once whether the server answers.
+        """A PING, without retries.
 
         Raises:
             GaveUp: it does not.
@@ -78,7 +78,7 @@ class RedisServer:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """What goes wrong with the server in the block, which is tried once, becomes an error of ours.
+        """Translates errors of the server in the block into errors of ours; there is no retry.
 
         Raises:
             GaveUp: it does not answer.
@@ -132,7 +132,7 @@ class RedisServer:
         return Backoff(self._config.server_name, self._give_up, self._stop)
 
     def refusal(self, error: Exception) -> TransportError:
-        """The server's refusal in words that say what to do."""
+        """The server's refusal with advice."""
         hint = "check the password (--redis_password_env), the user in --redis_url, and what that user may do"
         kind = Unwritable if isinstance(error, exceptions.NoPermissionError) else TransportError
         return kind(f"{self._config.server_name} refuses: {error}; {hint}")
@@ -144,7 +144,7 @@ class RedisServer:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether what the server, or the connection to it, says may be over in a while."""
+    """True for errors of the server or the connection that pass by themselves."""
     return isinstance(error, TRANSIENT) or error_code(error) in _TRANSIENT_CODES
 
 
@@ -187,7 +187,7 @@ def _addressed(outcome: Outcome, config: RedisConfig) -> tuple[str, bytes]:
 
 
 def _connect(config: RedisServerConfig, seconds: float) -> redis.Redis:
-    """A client that does not try again by itself; nothing is sent yet. What the URL says comes before all else."""
+    """A client without retries of its own; nothing is sent yet. The URL's options come before all others."""
     settings: dict[str, Any] = {
         "socket_connect_timeout": _CONNECT_SECONDS,
         "socket_timeout": seconds,

@@ -4,8 +4,8 @@ An entry stays with the group until it is acknowledged, which happens in one tra
 worker may die at any moment: its entries are claimed by others once they have been idle for --redis_claim_idle. While a
 worker lives it keeps telling the server that it is at work on its entries.
 
-The server counts how often each entry was delivered. One of them may be what ends the workers, and it takes all others
-that its worker has in hand along, so the last try of an entry is made alone: then it is known which one it was.
+The server counts the deliveries of each entry. A poison entry ends its worker and takes the others in flight along, so
+the last delivery of an entry is made alone: then it is known which one it was.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class StreamTransport:
         self._redis = self._server.client
         self._consumer = config.redis_consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._idle_ms = int(1000 * config.redis_claim_idle)
-        self._open: dict[bytes, int] = {}  # what is in hand, and how often it was delivered
+        self._open: dict[bytes, int] = {}  # entries in flight, with the number of their deliveries
         self._trial = False  # an entry has its last try, or is about to; nothing else is taken
         self._delivered = threading.Event()
         self._next_claim = 0.0
@@ -75,7 +75,7 @@ class StreamTransport:
 
     @property
     def backlog(self) -> int:
-        """What no worker has in hand; 0 if unknown.
+        """Entries that are in flight at no worker; 0 if unknown.
 
         The server's own `lag` is unknown or wrong in streams of which entries are deleted.
         """
@@ -130,7 +130,7 @@ class StreamTransport:
         return self._config.redis_group
 
     def _create_group(self) -> None:
-        """Also what was added before the first worker came is work."""
+        """From the start of the stream, so that entries older than the first worker count."""
         try:
             write(self._redis, [self._in], ["XGROUP", "CREATE", self._in, self._group, "0", "MKSTREAM"])
         except exceptions.ResponseError as error:
@@ -204,7 +204,7 @@ class StreamTransport:
         raise exceptions.ResponseError(f"no group {self._group}")
 
     def _stay_alive(self) -> None:
-        """The pulse thread: as long as this process lives, nobody takes its entries for abandoned."""
+        """The pulse thread: it renews the lease on entries in flight, so that no other worker claims them."""
         while not self._closed.wait(self._config.redis_claim_idle / 3):
             try:
                 if entries := list(self._open):
@@ -213,7 +213,7 @@ class StreamTransport:
                 log.debug("no pulse: %s", error)
 
     def _claim_from_the_dead(self, limit: int) -> list[Job]:
-        """No more than fit in hand: what is claimed has to be kept alive."""
+        """At most `limit`, as claimed entries are in flight here and have to be kept alive."""
         idle = self._idle_ms if time.monotonic() >= self._pulses_are_back else _ABANDONED_MS
         answer: Any = self._redis.xautoclaim(self._in, self._group, self._consumer, idle, self._cursor, count=limit)
         self._cursor, claimed = answer[0], [entry for entry in answer[1] if entry[0] not in self._open]
@@ -229,7 +229,7 @@ class StreamTransport:
             for name, _ in last_tries:
                 self._return(name, deliveries[name])
         jobs = [self._taken_over(entry, deliveries[entry[0]]) for entry in now]
-        # Only now, when nothing can go wrong any more: what is open is kept alive, so somebody has to work on it.
+        # Only now, when nothing can go wrong any more: entries in flight are kept alive, so they must be worked on.
         self._open.update((name, deliveries[name]) for name, _ in now)
         return jobs
 

@@ -1,6 +1,6 @@
-"""Several commands at once, which a server takes although its memory is full.
+"""Transactions that a server accepts although its memory is full.
 
-A full server refuses whatever might need more memory, answers too. But only an answer deletes its request: if workers
+A full server refuses commands that might need memory, answers too. But only an answer deletes its request: if workers
 waited for memory, the server would stay full of requests for good. Since Redis 7 a script may go beyond the limit.
 """
 
