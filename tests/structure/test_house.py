@@ -23,7 +23,7 @@ RANKS = [
     {"types", "redis_syntax", "cache", "freed_memory", "atomic_write"},
     {"config"},
     {"geometry", "holes", "images", "wire"},
-    {"predictor", "overlay", "metrics", "shutdown", "log", "heartbeat", "memory_errors"},
+    {"predictor", "overlay", "metrics", "shutdown", "log", "liveness", "heartbeat", "memory_errors"},
     {"format"},
     {"pipeline", "transports"},
     {"loop", "progress"},
