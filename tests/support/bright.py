@@ -1,7 +1,7 @@
 """A model that needs no weights: bright pixels are the object. `python bright.py FLAGS` is a worker like any other.
 
 Prompts steer it, so that tests can make it fail: a label of 66 raises, of 77 reports that memory ran out whenever it is
-not alone in its batch, of 99 ends the process. BRIGHT_SECONDS is how long it works on an image.
+not alone in its batch, of 88 hangs, of 99 ends the process. BRIGHT_SECONDS is how long it works on an image.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Bright:
         labels = [prompt.label for request in requests for prompt in request.prompts]
         if 66 in labels:
             raise ValueError("the model does not like 66")
+        if 88 in labels:
+            time.sleep(3600)
         if 99 in labels:
             os._exit(137)
         if 77 in labels and len(requests) > 1:

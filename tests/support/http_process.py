@@ -66,8 +66,13 @@ class HttpProcess:
         try:
             return self.process.wait(timeout)
         finally:
-            self.process.kill()
-            self._listener.join()
+            self.kill()
+
+    def kill(self) -> None:
+        """Ends it the hard way."""
+        self.process.kill()
+        self.process.wait()
+        self._listener.join()
 
 
 def form(image: bytes | None = None, prompt: bytes = PROMPT) -> dict:

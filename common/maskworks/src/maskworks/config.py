@@ -227,14 +227,19 @@ class HttpConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsConfig:
-    """Where Prometheus may ask; nowhere if `metrics_port` is None."""
+    """How a worker is watched: where Prometheus may ask, nowhere if `metrics_port` is None, and its health.
+
+    `stuck_after` is how many seconds the model may work on a batch.
+    """
 
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
+    stuck_after: float = 600.0
 
     def problems(self) -> Iterator[str]:
         if self.metrics_port is not None and not 0 <= self.metrics_port < 65536:
             yield f"--metrics_port: {self.metrics_port} is no port; expected 0 to 65535"
+        yield from _at_least("stuck_after", self.stuck_after, 0.001)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Whether a worker is alive, for health checks: it writes a small file every few seconds, `--check` reads it.
+"""Whether a worker is alive and ready, for health checks: it writes a small file every few seconds, `--check` reads it.
 
 It holds a lock on its file, which the kernel lets go of when the process ends, however it ends: the number in the name
 may belong to another process by then, or come from another container.
@@ -20,6 +20,7 @@ from typing import IO
 
 from maskworks.atomic_write import replacing
 from maskworks.errors import TransportError
+from maskworks.liveness import Liveness
 
 _INTERVAL = 3.0
 _STALE = 15.0
@@ -27,21 +28,23 @@ _NOT_READY = "is not ready yet"
 
 
 class Heartbeat:
-    """Says every three seconds that this process lives, and whether what it depends on answers.
+    """Says every three seconds that this process lives, that its main loop does, and that its server answers.
 
-    That is asked in a thread of its own, as it can take long while a server or the names of servers are away.
+    The server is asked in a thread of its own, as it can take long while it, or the names of servers, are away.
 
     Args:
         name: of the command.
         probe: raises if the server does not answer; its text is what `--check` says then.
+        liveness: of the main loop.
 
     Attributes:
         probe: the same; it may be set later, until then the command is not ready.
     """
 
-    def __init__(self, name: str, probe: Callable[[], None] | None = None) -> None:
+    def __init__(self, name: str, probe: Callable[[], None] | None = None, liveness: Liveness | None = None) -> None:
         self._path = folder() / f"{name}-{os.getpid()}.json"
         self.probe = probe or _not_ready
+        self._liveness = liveness or Liveness()
         self._problem = _NOT_READY
         self._asked_since: float | None = None
         self._file: IO[str] | None = None
@@ -85,7 +88,8 @@ class Heartbeat:
             since = self._asked_since
             waits = since is not None and time.monotonic() - since > _STALE
             with contextlib.suppress(OSError):  # without a writable temporary folder there is no health check
-                self._write(json.dumps({"problem": "its server does not answer" if waits else self._problem}))
+                problem = "its server does not answer" if waits else self._problem
+                self._write(json.dumps({"stuck": self._liveness.problem, "problem": problem}))
 
     def _write(self, text: str) -> None:
         """A new file takes the place of the one before; each is locked for as long as it has its name."""
@@ -110,7 +114,7 @@ def _not_ready() -> None:
 def check(name: str, *, live: bool = False) -> str:
     """What is wrong with the workers of a command on this machine; "" if there is one and all are well.
 
-    With `live` they need only show that they live: what they depend on may be away.
+    With `live` only they and their main loops need to live: what they depend on may be away.
     """
     problems, alive = [], 0
     if folder().exists():
@@ -123,9 +127,11 @@ def check(name: str, *, live: bool = False) -> str:
         if beat is None:
             continue
         alive += 1
-        problem, age = beat
+        stuck, problem, age = beat
         if age > _STALE:
             problems.append(f"{path.stem}: no sign of life for {age:.0f} s")
+        elif stuck:
+            problems.append(f"{path.stem}: {stuck}")
         elif problem and not live:
             problems.append(f"{path.stem}: {problem}")
     return "; ".join(problems) if alive else f"no {name} is running"
@@ -147,8 +153,11 @@ def _check_owner(path: Path) -> None:
         raise PermissionError(f"{path} is not this user's own folder; remove it, or set TMPDIR to another place")
 
 
-def _last_beat(path: Path) -> tuple[str, float] | None:
-    """What a living worker wrote, and how many seconds ago; None if it is gone, whose file is then removed."""
+def _last_beat(path: Path) -> tuple[str, str, float] | None:
+    """What a living worker wrote: why it is stuck, why it is not ready, and the seconds since then.
+
+    None if it is gone; its file is then removed.
+    """
     while True:
         try:
             file = path.open()
@@ -159,7 +168,12 @@ def _last_beat(path: Path) -> tuple[str, float] | None:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return json.load(file)["problem"], time.time() - status.st_mtime
+                beat = json.load(file)
+                return (
+                    beat.get("stuck", ""),
+                    beat["problem"],
+                    time.time() - status.st_mtime,
+                )  # older ones lack the first
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(status, path.stat()):  # else a living worker has just put a new file there
                     path.unlink()

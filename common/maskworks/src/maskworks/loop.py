@@ -7,15 +7,17 @@ what they hand over are futures, and all bookkeeping is done by the calling thre
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from maskworks.config import LoopConfig
 from maskworks.errors import RequestError, TransportError
+from maskworks.liveness import Liveness
 from maskworks.metrics import Metrics
 from maskworks.pipeline import Decoded, Pipeline
 from maskworks.predictor import Result
@@ -40,6 +42,7 @@ class Loop:
         patient: whether to try again, after a pause, when the transport fails; otherwise `run` raises its error.
         on_outcome: called in the calling thread for every job that ended.
         codec_threads: how many jobs are decoded and encoded at a time.
+        liveness: is told what the loop does.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Loop:
         patient: bool = False,
         on_outcome: Callable[[Job, Outcome], None] | None = None,
         codec_threads: int = CODEC_THREADS,
+        liveness: Liveness | None = None,
     ) -> None:
         self.metrics = Metrics()
         self.metrics.gauges["waiting_requests"] = lambda: transport.backlog
@@ -59,6 +63,7 @@ class Loop:
         self.metrics.gauges["requests_in_flight"] = lambda: self.in_flight
         self._transport, self._pipeline, self._config, self._stop = transport, pipeline, config, stop
         self._patient, self._on_outcome = patient, on_outcome
+        self._liveness = liveness or Liveness()
         # One batch in the model, one decoded and waiting, and the threads' hands full.
         self._most_in_flight = 2 * config.batch_size + codec_threads
         self._receiver = ThreadPoolExecutor(1, "receive")
@@ -94,8 +99,7 @@ class Loop:
         self._in_model = len(batch)
         if batch:
             self._receive()  # so that the next jobs arrive while the model runs
-            for item, found in zip(batch, self._pipeline.predict(batch), strict=True):
-                self._delivering[self._codecs.submit(self._finish, item, found)] = item.job
+            self._predict(batch)
         self._in_model = 0
         self._collect()
         self._face_error()
@@ -143,13 +147,24 @@ class Loop:
         """The next decoded job; None if it is not there at the deadline or if none will come."""
         while self._decoding or self._receiving is not None:
             awaited: Future[Any] | None = self._decoding[0] if self._decoding else self._receiving
-            wait(filter(None, [awaited]), max(0.0, deadline - time.monotonic()))
+            if awaited is not None:
+                self._await([awaited], max(0.0, deadline - time.monotonic()))
             if self._decoding:
                 return self._decoding.popleft().result() if self._decoding[0].done() else None
             self._receive()
             if not self._decoding and (self._stop.is_set() or time.monotonic() >= deadline):
                 return None
         return None
+
+    def _predict(self, batch: list[Decoded]) -> None:
+        with self._liveness.in_model():
+            results = self._pipeline.predict(batch)
+        for item, found in zip(batch, results, strict=True):
+            self._delivering[self._codecs.submit(self._finish, item, found)] = item.job
+
+    def _await(self, futures: Collection[Future[Any]], seconds: float = math.inf) -> None:
+        """Waits for the first of these."""
+        self._liveness.wait(lambda tick: wait(futures, tick, "FIRST_COMPLETED").done, seconds)
 
     def _finish(self, item: Decoded, found: Result) -> Outcome:
         outcome = self._pipeline.encode(item, found)
@@ -163,8 +178,9 @@ class Loop:
     def _collect(self) -> None:
         """Counts the jobs that ended; waits for one if there is nothing else to do."""
         if self._delivering and not self._decoding and self._receiving is None:
-            wait(self._delivering, return_when="FIRST_COMPLETED")
+            self._await(self._delivering)
         for future in [future for future in self._delivering if future.done()]:
+            self._liveness.step()
             job = self._delivering.pop(future)
             try:
                 outcome = future.result()
@@ -186,21 +202,23 @@ class Loop:
             raise error
         self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE)
         log.error("%s; trying again in %.0f s", error.message, self._pause)
-        self._stop.wait(self._pause)
+        self._liveness.wait(self._stop.wait, self._pause)
 
     def _drain(self) -> None:
         """Stops receiving, gives back what was not worked on, and finishes the rest."""
         if self._receiving is not None:
-            wait([self._receiving])
+            self._await([self._receiving])
             self._take_over(self._receiving)
-        for item in [future.result() for future in self._decoding]:
+        for decoding in self._decoding:
+            self._await([decoding])
+            item = decoding.result()
             if not self._transport.give_back(item.job):
-                found = self._pipeline.predict([item])[0]
-                self._delivering[self._codecs.submit(self._finish, item, found)] = item.job
+                self._predict([item])
         self._decoding.clear()
         while self._delivering:
-            wait(self._delivering, return_when="FIRST_COMPLETED")
+            self._await(self._delivering)
             self._collect()
+        self._liveness.end()
         self._codecs.shutdown()
         self._receiver.shutdown()
         self._transport.close()

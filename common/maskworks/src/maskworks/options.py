@@ -204,6 +204,7 @@ def add_watch_options(parser: argparse.ArgumentParser) -> None:
     metrics = Options(parser, "monitoring", MetricsConfig)
     metrics.value("metrics_port", int, "PORT", "answer Prometheus at this port (default: off)")
     metrics.value("metrics_host", str, "HOST", "address to answer Prometheus at")
+    metrics.value("stuck_after", float, "S", "seconds in the model with one batch after which --check fails")
     parser.add_argument(
         "--check", action=_Check, nargs="?", choices=("ready", "live"), const="ready", metavar="ready|live",
         help="only see whether this command runs here and is well: exit 0 or 1; with live, its server may be away",

@@ -45,8 +45,11 @@ def _predict_poll(model: Model, name: str, args: argparse.Namespace) -> int:
         file_format = model.file_format(settings.model, folders.overlay)
         transport = FolderTransport(folders, settings.input, model.prompt_suffix, file_format)
         progress = Progress(not folders.continuous and not settings.log.quiet, lambda: transport.backlog)
-        loop = Loop(transport, pipeline, settings.loop, stop, patient=folders.continuous, on_outcome=progress.report)
-        with closing(progress), watched(loop, settings, name, transport.check):
+        patient, liveness = folders.continuous, settings.liveness()
+        loop = Loop(
+            transport, pipeline, settings.loop, stop, patient=patient, on_outcome=progress.report, liveness=liveness
+        )
+        with closing(progress), watched(loop, settings, name, transport.check, liveness):
             metrics = loop.run()
     if not settings.log.quiet:
         say(metrics.summary())

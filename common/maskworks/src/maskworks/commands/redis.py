@@ -37,12 +37,16 @@ def _predict_redis(model: Model, args: argparse.Namespace) -> int:
         pipeline = settings.pipeline(model)
         message_format = model.message_format(settings.model)
         kind = StreamTransport if redis.redis_mode == "stream" else PubSubTransport
-        with Heartbeat(f"{model.name}_predict_redis") as heartbeat:  # it lives while it waits for its server, too
+        liveness = settings.liveness()
+        # It lives while it waits for its server, too.
+        with Heartbeat(f"{model.name}_predict_redis", liveness=liveness) as heartbeat:
             transport = kind(redis, message_format, stop)
             heartbeat.probe = transport.check
             report = Progress(False, lambda: 0).report
             threads = 1 if message_format.in_order else CODEC_THREADS
-            loop = Loop(transport, pipeline, settings.loop, stop, on_outcome=report, codec_threads=threads)
+            loop = Loop(
+                transport, pipeline, settings.loop, stop, on_outcome=report, codec_threads=threads, liveness=liveness
+            )
             if isinstance(transport, PubSubTransport):
                 transport.count_overloads(loop.metrics.count)
             with measured(loop, settings.metrics):

@@ -53,7 +53,7 @@ def run_server(model: Model, name: str, args: argparse.Namespace, endpoints: Seq
 
     with Shutdown() as stop:
         paths = [_predict(model, settings.model), *endpoints]
-        transport, registry = HttpTransport(), CollectorRegistry()
+        transport, registry, liveness = HttpTransport(), CollectorRegistry(), settings.liveness()
         app = HttpApp(
             transport,
             paths,
@@ -61,6 +61,7 @@ def run_server(model: Model, name: str, args: argparse.Namespace, endpoints: Seq
             settings.input,
             registry=registry,
             readiness=Readiness(transport, paths[0], stop),
+            liveness=liveness,
             title=model.title,
             prompts=model.prompts if model.prompt_suffix else (),
         )
@@ -71,9 +72,9 @@ def run_server(model: Model, name: str, args: argparse.Namespace, endpoints: Seq
                 say(f"{model.title}: listening at {server.url}")
             pipeline = settings.pipeline(model)
             report = Progress(False, lambda: 0).report
-            loop = Loop(transport, pipeline, settings.loop, threading.Event(), on_outcome=report)
+            loop = Loop(transport, pipeline, settings.loop, threading.Event(), on_outcome=report, liveness=liveness)
             registry.register(loop.metrics)
-            with watched(loop, settings, name, server.check):
+            with watched(loop, settings, name, server.check, liveness):
                 metrics = loop.run()
     if not settings.log.quiet:
         say(metrics.summary())

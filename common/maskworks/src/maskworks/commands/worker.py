@@ -14,6 +14,7 @@ from maskworks.errors import ConfigError, DeviceError, OutOfMemory
 from maskworks.memory_errors import memory_errors
 
 if TYPE_CHECKING:
+    from maskworks.liveness import Liveness
     from maskworks.loop import Loop
     from maskworks.pipeline import Pipeline
 
@@ -28,6 +29,12 @@ class Settings:
     loop: config.LoopConfig
     metrics: config.MetricsConfig
     log: config.LogConfig
+
+    def liveness(self) -> Liveness:
+        """What a main loop tells how it is."""
+        from maskworks.liveness import Liveness
+
+        return Liveness(self.metrics.stuck_after)
 
     def pipeline(self, model: Model) -> Pipeline:
         """The pipeline around the loaded model.
@@ -71,11 +78,11 @@ def read_settings(model: Model, args: argparse.Namespace, *others: config.Config
 
 
 @contextmanager
-def watched(loop: Loop, settings: Settings, name: str, probe: Callable[[], None]) -> Iterator[None]:
+def watched(loop: Loop, settings: Settings, name: str, probe: Callable[[], None], liveness: Liveness) -> Iterator[None]:
     """Health and metrics of a worker for as long as it works."""
     from maskworks.heartbeat import Heartbeat
 
-    with Heartbeat(name, probe), measured(loop, settings.metrics):
+    with Heartbeat(name, probe, liveness), measured(loop, settings.metrics):
         yield
 
 

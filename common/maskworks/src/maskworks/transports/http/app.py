@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from maskworks.config import HttpConfig, InputConfig
 from maskworks.errors import HttpError, Internal, RequestError, TimedOut
+from maskworks.liveness import Liveness
 from maskworks.transports.http.admission import Admission
 from maskworks.transports.http.body import gone, read_body
 from maskworks.transports.http.endpoint import Endpoint
@@ -33,6 +34,7 @@ from maskworks.transports.http.token import check_token
 from maskworks.transports.http.transport import HttpTransport
 from maskworks.types import Job, Outcome
 from maskworks.wire.reply import encode_error
+from maskworks.wire.status import encode_status
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class HttpApp:
         input_config: the limits on images.
         registry: what /metrics answers; gets the counts of answers.
         readiness: whether a prediction has passed.
+        liveness: whether the main loop lives.
         title: what the server is called, for people.
         prompts: the tools of the page, see `maskworks.transports.http.page`.
     """
@@ -66,11 +69,12 @@ class HttpApp:
         *,
         registry: CollectorRegistry,
         readiness: Readiness,
+        liveness: Liveness,
         title: str,
         prompts: Sequence[str],
     ) -> None:
         self._transport, self._config, self._input_config = transport, config, input_config
-        self._readiness, self._endpoints = readiness, endpoints
+        self._readiness, self._liveness, self._endpoints = readiness, liveness, endpoints
         operations = {endpoint.path: endpoint.operation for endpoint in endpoints}
         self._description = describe(title, operations, with_token=config.token is not None)
         self._page_text = page(title, prompts, with_token=config.token is not None, exif=input_config.exif)
@@ -182,13 +186,10 @@ class HttpApp:
         return HTMLResponse(self._page_text, headers=page_headers())
 
     async def _health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return _status("ok", "stuck", self._liveness.problem)
 
     async def _ready(self, request: Request) -> Response:
-        problem = self._readiness.problem
-        if problem:
-            return JSONResponse({"status": "not ready", "reason": problem}, 503, {"Retry-After": "1"})
-        return JSONResponse({"status": "ready"})
+        return _status("ready", "not ready", self._liveness.problem or self._readiness.problem)
 
     async def _metrics(self, request: Request) -> Response:
         check_token(request, self._config.token)
@@ -196,3 +197,11 @@ class HttpApp:
 
     async def _openapi(self, request: Request) -> Response:
         return JSONResponse(self._description)
+
+
+def _status(good: str, bad: str, problem: str) -> Response:
+    """200 with the one word, or 503 with the other and the problem."""
+    if problem:
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        return Response(encode_status(bad, problem), status, {"Content-Type": JSON, **_HEADERS[status]})
+    return Response(encode_status(good), headers={"Content-Type": JSON})
