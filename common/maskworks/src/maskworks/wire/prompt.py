@@ -18,9 +18,9 @@ LARGEST_COORDINATE = float(2**24)
 MOST_OBJECTS = 255
 MOST_POINTS = 10_000
 MOST_CLICKS = 1000  # Segment Anything compares each with each
-_CORNERS = ("x0", "y0", "x1", "y1")
+CORNERS = ("x0", "y0", "x1", "y1")
 _FORMS = '"points", "box" or "objects"'
-_WHERE = ("points", "box", "mask_input")
+WHERE = ("points", "box", "mask_input")
 
 
 def parse_prompt(value: dict[str, Any]) -> tuple[Prompt, ...]:
@@ -31,7 +31,7 @@ def parse_prompt(value: dict[str, Any]) -> tuple[Prompt, ...]:
     """
     if "objects" not in value:
         return (_parse_object(value, "", 1),)
-    for other in (*_WHERE, "low_res_logits", "label"):
+    for other in (*WHERE, "low_res_logits", "label"):
         if other in value:
             raise BadPrompt(other, 'stands beside "objects"', "it inside of each object")
     objects = _list(value["objects"], "objects", MOST_OBJECTS, "prompts")
@@ -48,7 +48,7 @@ def parse_prompt(value: dict[str, Any]) -> tuple[Prompt, ...]:
 
 def _parse_object(value: dict[str, Any], path: str, label: int) -> Prompt:
     here = f"{path}." if path else ""
-    if not any(key in value for key in _WHERE):
+    if not any(key in value for key in WHERE):
         raise BadPrompt(path or "points", "missing", _FORMS if not path else '"points" or "box"')
     extreme_points = clicks = click_labels = box = mask_input = None
     if "points" in value:
@@ -97,7 +97,7 @@ def _clicks(points: Sequence[Any], path: str) -> tuple[Floats, Any]:
 def _box(value: Any, path: str) -> Floats:
     if not isinstance(value, dict):
         raise BadPrompt(path, _shown(value), 'an object with "x0", "y0", "x1" and "y1"')
-    xa, ya, xb, yb = (_number(_member(value, key, path, "a number"), f"{path}.{key}") for key in _CORNERS)
+    xa, ya, xb, yb = (_number(_member(value, key, path, "a number"), f"{path}.{key}") for key in CORNERS)
     return np.array([min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)])
 
 

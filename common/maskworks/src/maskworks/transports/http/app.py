@@ -23,9 +23,8 @@ from maskworks.config import HttpConfig, InputConfig
 from maskworks.errors import HttpError, Internal, RequestError, TimedOut
 from maskworks.liveness import Liveness
 from maskworks.transports.http.admission import Admission
-from maskworks.transports.http.body import gone, read_body
+from maskworks.transports.http.body import drain, gone, read_body
 from maskworks.transports.http.endpoint import Endpoint
-from maskworks.transports.http.linger import Linger
 from maskworks.transports.http.media import JSON, media_type_of
 from maskworks.transports.http.openapi import describe
 from maskworks.transports.http.page import page, page_headers
@@ -34,6 +33,7 @@ from maskworks.transports.http.token import check_token
 from maskworks.transports.http.transport import HttpTransport
 from maskworks.types import Job, Outcome
 from maskworks.wire.reply import encode_error
+from maskworks.wire.schema import prompt_schemas
 from maskworks.wire.status import encode_status
 
 log = logging.getLogger(__name__)
@@ -76,14 +76,15 @@ class HttpApp:
         self._transport, self._config, self._input_config = transport, config, input_config
         self._readiness, self._liveness, self._endpoints = readiness, liveness, endpoints
         operations = {endpoint.path: endpoint.operation for endpoint in endpoints}
-        self._description = describe(title, operations, with_token=config.token is not None)
+        schemas = prompt_schemas(clicks="clicks" in prompts) if prompts else {}
+        self._description = describe(title, operations, schemas, with_token=config.token is not None)
         self._page_text = page(title, prompts, with_token=config.token is not None, exif=input_config.exif)
         self._admission = Admission(config.max_waiting, config.queue_bytes)
         self._names = itertools.count(1)
         self._registry = registry
         self._answers = Counter("maskworks_http_answers", "Answers by status", ["status"], registry=registry)
 
-    def starlette(self) -> Linger:
+    def starlette(self) -> Starlette:
         """The application for an ASGI server."""
         predictions = [
             Route(endpoint.path, partial(self._predict, endpoint), methods=["POST"]) for endpoint in self._endpoints
@@ -101,7 +102,7 @@ class HttpApp:
             ClientDisconnect: self._client_gone,
             Exception: self._failed,
         }
-        return Linger(Starlette(routes=[*predictions, *pages], exception_handlers=handlers))
+        return Starlette(routes=[*predictions, *pages], exception_handlers=handlers)
 
     async def _predict(self, endpoint: Endpoint, request: Request) -> Response:
         start = time.monotonic()
@@ -166,7 +167,7 @@ class HttpApp:
     async def _refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
         log.warning("%s %s: %s: %s", request.method, request.url.path, error.code, error.message)
-        return self._error(error, request.query_params.get("id"))
+        return await self._closing(request, self._error(error, request.query_params.get("id")))
 
     async def _failed(self, request: Request, error: Exception) -> Response:
         return self._error(Internal("the server failed; its log says why"), None)
@@ -180,7 +181,15 @@ class HttpApp:
         assert isinstance(error, HTTPException)
         paths = ", ".join(endpoint.path for endpoint in self._endpoints)
         text = f"{request.method} {request.url.path}: {error.detail}; images are sent by POST to {paths}"
-        return self._error(HttpError(error.status_code, text), None, headers=error.headers)
+        return await self._closing(
+            request, self._error(HttpError(error.status_code, text), None, headers=error.headers)
+        )
+
+    async def _closing(self, request: Request, response: Response) -> Response:
+        """An answer that may come before the end of the body: then the connection ends with it."""
+        if not await drain(request):
+            response.headers["Connection"] = "close"
+        return response
 
     async def _page(self, request: Request) -> Response:
         return HTMLResponse(self._page_text, headers=page_headers())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from maskworks.errors import ImageTooLarge, SlowUpload
 from maskworks.transports.http.admission import Share
+
+_DRAIN_SECONDS = 2.0
 
 
 async def read_body(request: Request, most_bytes: int, seconds: float, share: Share) -> bytes:
@@ -31,6 +33,28 @@ async def read_body(request: Request, most_bytes: int, seconds: float, share: Sh
     except TimeoutError:
         arrived = f"{share.bytes} bytes arrived in {seconds:g} s"
         raise SlowUpload(f"body: {arrived}; expected all of it by then (--request_timeout)") from None
+
+
+async def drain(request: Request) -> bool:
+    """Discards the rest of a body for up to two seconds; True if there is no more of it.
+
+    A client that is still sending when the connection closes gets a reset, and with it loses the answer. One that waits
+    for `100 Continue` is not sending: reading would only ask it to.
+    """
+    headers = request.headers
+    if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
+        return True
+    if "expect" in headers:
+        return False
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for _ in request.stream():
+                pass
+    except TimeoutError:
+        return False
+    except (ClientDisconnect, RuntimeError):  # it has gone, or the whole body was read before
+        pass
+    return True
 
 
 async def gone(request: Request) -> None:

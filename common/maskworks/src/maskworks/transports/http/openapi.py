@@ -7,14 +7,8 @@ from typing import Any
 
 from maskworks import __version__
 from maskworks.transports.http.media import ANY_IMAGE, JSON, MULTIPART, OPEX, PNG
+from maskworks.wire.schema import PROMPT, Schema, error_schema, message_schema, opex_schema, reply_schema
 
-Schema = dict[str, Any]
-
-_NUMBER: Schema = {"type": "number"}
-_PAIR: Schema = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
-_RING: Schema = {"type": "array", "items": {**_PAIR, "items": {"type": "integer"}}, "minItems": 3}
-_LABEL: Schema = {"type": "integer", "minimum": 1, "maximum": 255, "description": "palette index in the mask"}
-_BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 _FILE: Schema = {"type": "string", "format": "binary"}
 
 _ERRORS = {
@@ -31,12 +25,15 @@ _ERRORS = {
 }
 
 
-def describe(title: str, operations: Mapping[str, Mapping[str, Any]], *, with_token: bool) -> Schema:
+def describe(
+    title: str, operations: Mapping[str, Mapping[str, Any]], schemas: Mapping[str, Schema], *, with_token: bool
+) -> Schema:
     """The whole document.
 
     Args:
         title: what the server is called.
         operations: what each path that takes images by POST does, without the errors.
+        schemas: components that the operations refer to.
         with_token: whether requests have to show a bearer token.
     """
     errors = {status: _answer(text, {JSON: {"$ref": "#/components/schemas/Error"}}) for status, text in _ERRORS.items()}
@@ -47,7 +44,9 @@ def describe(title: str, operations: Mapping[str, Mapping[str, Any]], *, with_to
         path: {"post": {**operation, **secured, "responses": {**operation["responses"], **errors}}}
         for path, operation in operations.items()
     }
-    components: Schema = {"schemas": {"Error": _error(), "Prompt": _prompt(), "Reply": _reply(), "Opex": _opex()}}
+    components: Schema = {
+        "schemas": {**schemas, "Error": error_schema(), "Reply": reply_schema(), "Opex": opex_schema()}
+    }
     if with_token:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     return {
@@ -60,25 +59,22 @@ def describe(title: str, operations: Mapping[str, Mapping[str, Any]], *, with_to
 
 def predict_operation(needs_prompt: bool) -> Schema:
     """`POST /predict` of a model, with or without prompts."""
-    prompt: Schema = {"$ref": "#/components/schemas/Prompt"}
-    message: Schema = {
-        "type": "object",
-        "required": ["image"],
-        "properties": {"image": _BASE64, "id": {"type": "string"}, **({"prompt": prompt} if needs_prompt else {})},
-    }
     form: Schema = {"type": "object", "required": ["image"], "properties": {"image": _FILE}}
     parameters: list[Schema] = [
         {"name": "id", "in": "query", "schema": {"type": "string"}, "description": "comes back in the answer"}
     ]
     if needs_prompt:
-        form = {**form, "required": ["image", "prompt"], "properties": {"image": _FILE, "prompt": prompt}}
+        form = {**form, "required": ["image", "prompt"], "properties": {"image": _FILE, "prompt": PROMPT}}
         text = "the prompt as JSON, where the body is the image file alone"
-        parameters.append({"name": "prompt", "in": "query", "content": {JSON: {"schema": prompt}}, "description": text})
+        parameters.append({"name": "prompt", "in": "query", "content": {JSON: {"schema": PROMPT}}, "description": text})
     return {
         "summary": "Finds the objects in an image",
         "operationId": "predict",
         "parameters": parameters,
-        "requestBody": {"required": True, "content": _content({ANY_IMAGE: _FILE, MULTIPART: form, JSON: message})},
+        "requestBody": {
+            "required": True,
+            "content": _content({ANY_IMAGE: _FILE, MULTIPART: form, JSON: message_schema(needs_prompt)}),
+        },
         "responses": {
             "200": _answer(
                 "what was found, in the form that Accept asks for",
@@ -112,71 +108,3 @@ def _answer(description: str, schemas: Mapping[str, Schema]) -> Schema:
 
 def _content(schemas: Mapping[str, Schema]) -> Schema:
     return {media_type: {"schema": schema} for media_type, schema in schemas.items()}
-
-
-def _error() -> Schema:
-    error: Schema = {
-        "type": "object",
-        "required": ["code", "message"],
-        "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
-    }
-    return {
-        "type": "object",
-        "required": ["error", "id", "meta"],
-        "properties": {"error": error, "id": {"type": ["string", "null"]}, "meta": {"type": "object"}},
-    }
-
-
-def _prompt() -> Schema:
-    click = {
-        "type": "object",
-        "required": ["x", "y", "label"],
-        "properties": {"x": _NUMBER, "y": _NUMBER, "label": {"enum": [0, 1]}},
-    }
-    points = {
-        "description": "the extreme points of an object, or clicks on it (label 1) and on background (label 0)",
-        "oneOf": [
-            {"type": "array", "items": _PAIR, "minItems": 4},
-            {"type": "array", "items": click, "minItems": 1},
-        ],
-    }
-    corners = ("x0", "y0", "x1", "y1")
-    box = {"type": "object", "required": list(corners), "properties": dict.fromkeys(corners, _NUMBER)}
-    objects = {"type": "array", "items": {"$ref": "#/components/schemas/Prompt"}, "minItems": 1, "maxItems": 255}
-    return {"type": "object", "properties": {"points": points, "box": box, "objects": objects, "label": _LABEL}}
-
-
-def _reply() -> Schema:
-    return {
-        "type": "object",
-        "properties": {
-            "mask": {**_BASE64, "description": "a palette PNG, index 0 is background"},
-            "contours": {"type": "array", "items": _RING},
-            "meta": {"type": "object"},
-            "id": {"type": "string"},
-        },
-    }
-
-
-def _opex() -> Schema:
-    box = {name: {"type": "integer"} for name in ("left", "top", "right", "bottom")}
-    polygon = {"type": "object", "properties": {"points": {"type": "array", "items": _RING["items"]}}}
-    found = {
-        "type": "object",
-        "properties": {
-            "label": {"type": "string"},
-            "score": _NUMBER,
-            "bbox": {"type": "object", "properties": box},
-            "polygon": polygon,
-            "meta": {"type": "object"},
-        },
-    }
-    return {
-        "type": "object",
-        "properties": {
-            "id": {"type": "string"},
-            "timestamp": {"type": "string"},
-            "objects": {"type": "array", "items": found},
-            "meta": {"type": "object"},
-        },
-    }
