@@ -13,12 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "common" / "maskworks" / "src" / "maskworks"
-OTHERS = {".venv", "wheels", "dist", "node_modules", "demo-results"}
-DOCUMENTS = sorted(
-    path
-    for path in ROOT.rglob("*.md")
-    if not OTHERS & set(path.relative_to(ROOT).parts) and ".pytest_cache" not in str(path)
-)
+PLACES = ("docs", "common", "dextr", "sam", "tensormask", "mmdetection", "tests")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for place in PLACES for path in (ROOT / place).rglob("*.md"))])
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PARTS = {path.name for path in ROOT.iterdir()}
 # Names with dots that are no modules: a group of entry points, a file.
