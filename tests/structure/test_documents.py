@@ -43,7 +43,8 @@ def test_named_files_and_what_is_named_in_them_exist(document):
         path = located(file, document)
         if path is not None:
             assert path.exists(), name
-            assert not inside or re.search(rf"^\s*(async def|def|class) {inside}\b", path.read_text(), re.MULTILINE), name
+            pattern = rf"^\s*(async def|def|class) {inside}\b"
+            assert not inside or re.search(pattern, path.read_text(), re.MULTILINE), name
 
 
 @each_document
