@@ -44,7 +44,6 @@ def ours(port: str, flags: list[str]) -> int:
         title="Nothing",
         prompt_suffix=None,
         config=ModelConfig,
-        add_options=lambda options: None,
         load=lambda config: BatchMask(),
     )
     return serve.serve(model, ["--port", port, "--quiet", *flags])

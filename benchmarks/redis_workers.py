@@ -60,7 +60,6 @@ def ours(flags: list[str]) -> int:
         title="Nothing",
         prompt_suffix=None,
         config=ModelConfig,
-        add_options=lambda options: None,
         load=lambda config: FixedMask(SECONDS),
     )
     return predict_redis(model, [*flags, "--quiet"])

@@ -21,7 +21,7 @@ REQUIRED = ["--prediction_in", "a", "--prediction_out", "b", "--redis_in", "c", 
 
 def all_flags():
     parser = options.new_parser("prog", "text")
-    options.add_model_options(parser, config.ModelConfig, lambda group: None)
+    options.add_model_options(parser, config.ModelConfig)
     options.add_folder_options(parser)
     options.add_pipeline_options(parser)
     options.add_redis_options(parser)

@@ -52,7 +52,6 @@ MODEL = Model(
     title="Bright",
     prompt_suffix=".points",
     config=ModelConfig,
-    add_options=lambda options: None,
     load=lambda config: Bright(float(os.environ.get("BRIGHT_SECONDS", "0"))),
 )
 

@@ -48,13 +48,12 @@ MODEL = Model(
     title="Parts",
     prompt_suffix=None,
     config=ModelConfig,
-    add_options=lambda options: None,
     load=lambda config: Parts(),
 )
 
 if __name__ == "__main__":
     parser = options.new_parser("parts_serve", "Parts.")
-    options.add_model_options(parser, MODEL.config, MODEL.add_options)
+    options.add_model_options(parser, MODEL.config)
     options.add_http_options(parser)
     options.add_pipeline_options(parser)
     options.add_watch_options(parser)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from maskworks.commands import poll, redis, serve
 from maskworks.commands import redis_clients as clients
 from maskworks.commands.model import Model
-from maskworks_dextr.options import DEMO_MODEL, DextrConfig, add_options
+from maskworks_dextr.options import DEMO_MODEL, DextrConfig
 from maskworks_dextr.prompt_flags import SENDER
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ MODEL = Model(
     title="DEXTR (Deep Extreme Cut)",
     prompt_suffix=".points",
     config=DextrConfig,
-    add_options=add_options,
     load=load,
 )
 

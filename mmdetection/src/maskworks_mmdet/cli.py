@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from maskworks.commands import poll, redis, serve
 from maskworks.commands import redis_clients as clients
 from maskworks.commands.model import Model
-from maskworks_mmdet.options import MmdetConfig, MmdetFolderConfig, add_folder_options, add_options
+from maskworks_mmdet.options import MmdetConfig, MmdetFolderConfig
 
 if TYPE_CHECKING:
     from maskworks.formats import FileFormat, MessageFormat
@@ -45,14 +45,12 @@ MODEL = Model(
     title="MMDetection",
     prompt_suffix=None,
     config=MmdetConfig,
-    add_options=add_options,
     load=load,
     message_format=message_format,
 )
 FOLDER_MODEL = replace(
     MODEL,
     config=MmdetFolderConfig,
-    add_options=add_folder_options,
     folder_command="mmdet_predict",
     file_format=file_format,
 )

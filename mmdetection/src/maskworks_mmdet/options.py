@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskworks.config import ModelConfig
-from maskworks.options import Options
+from maskworks.config import ModelConfig, flag, switch, with_default
 
 FORMATS = ("opex", "csv")
 
@@ -20,22 +19,28 @@ class MmdetConfig(ModelConfig):
     `precision` is fp32 here, so that results are MMDetection's own.
     """
 
-    checkpoint: Path
-    config: Path
-    precision: str = "fp32"
-    score: float = 0.0
-    mask_threshold: float = 0.1
-    mask_nth: int = 1
-    output_minrect: bool = False
-    fit_bbox_to_polygon: bool = False
-    bbox_as_fallback: float = -1.0
-    unsafe_load: bool = False
+    checkpoint: Path = flag("FILE", "trained model, for example epoch_12.pth", kind=Path)
+    config: Path = flag("FILE", "the config that it was trained with", kind=Path)
+    precision: str = with_default(ModelConfig, "precision", "fp32")
+    score: float = flag("0-1", "leave out objects with a lower score", 0.0, kind=float)
+    mask_threshold: float = flag(
+        "0-1", "for models that give probabilities instead of masks (mask_thr_binary below 0 in their config): pixels "
+        "of at least this one belong to the object", 0.1, kind=float,
+    )  # fmt: skip
+    mask_nth: int = flag("N", "make polygons from every Nth row and column of a mask: fewer points", 1, kind=int)
+    output_minrect: bool = switch("also write width and height of the smallest rotated rectangle of each polygon")
+    fit_bbox_to_polygon: bool = switch("write the box around the polygon instead of the model's")
+    bbox_as_fallback: float = flag(
+        "R", "write the model's box as the polygon, too, where the box around the object's polygons covers less than "
+        "this part of it; -1 is off", -1.0, kind=float,
+    )  # fmt: skip
+    unsafe_load: bool = switch("load a checkpoint even if that runs code from it; only for files that you trust")
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
-        for flag, path in (("checkpoint", self.checkpoint), ("config", self.config)):
+        for name, path in (("checkpoint", self.checkpoint), ("config", self.config)):
             if not path.is_file():
-                yield f"--{flag}: {path} is not a file; correct the path"
+                yield f"--{name}: {path} is not a file; correct the path"
         if not 0 <= self.score <= 1:
             yield f"--score: {self.score} is not a score; expected a number from 0 to 1"
         if not 0 < self.mask_threshold <= 1:
@@ -52,10 +57,12 @@ class MmdetConfig(ModelConfig):
 class MmdetFolderConfig(MmdetConfig):
     """What is written beside all that into the output folder."""
 
-    prediction_format: str = "opex"
-    prediction_suffix: str | None = None
-    output_width_height: bool = False
-    prediction_mask: bool = False
+    prediction_format: str = flag("|".join(FORMATS), "what is written for an image", "opex", choices=FORMATS)
+    prediction_suffix: str | None = flag(
+        "SUFFIX", "what its file is called after the image's name (default: .json for opex, -rois.csv for csv)", None
+    )
+    output_width_height: bool = switch("csv: write x, y, w, h instead of x0, y0, x1, y1")
+    prediction_mask: bool = switch("also write NAME.png, a mask in which classes have numbers, counted from 1")
 
     @property
     def suffix(self) -> str:
@@ -70,34 +77,3 @@ class MmdetFolderConfig(MmdetConfig):
             yield f"--prediction_suffix: {self.suffix!r} does not end a file name; expected for example .json"
         if self.output_width_height and self.prediction_format != "csv":
             yield "--output_width_height: is about the columns of --prediction_format csv; leave it out or add that"
-
-
-def add_options(options: Options) -> None:
-    """Adds the flags of `MmdetConfig` to the group of the model."""
-    options.value("checkpoint", Path, "FILE", "trained model, for example epoch_12.pth")
-    options.value("config", Path, "FILE", "the config that it was trained with")
-    options.value("score", float, "0-1", "leave out objects with a lower score")
-    options.value(
-        "mask_threshold", float, "0-1", "for models that give probabilities instead of masks (mask_thr_binary below 0 "
-        "in their config): pixels of at least this one belong to the object",
-    )  # fmt: skip
-    options.value("mask_nth", int, "N", "make polygons from every Nth row and column of a mask: fewer points")
-    options.switch("output_minrect", "also write width and height of the smallest rotated rectangle of each polygon")
-    options.switch("fit_bbox_to_polygon", "write the box around the polygon instead of the model's")
-    options.value(
-        "bbox_as_fallback", float, "R", "write the model's box as the polygon, too, where the box around the object's "
-        "polygons covers less than this part of it; -1 is off",
-    )  # fmt: skip
-    options.switch("unsafe_load", "load a checkpoint even if that runs code from it; only for files that you trust")
-
-
-def add_folder_options(options: Options) -> None:
-    """Adds the flags of `MmdetFolderConfig`."""
-    add_options(options)
-    options.value("prediction_format", str, "|".join(FORMATS), "what is written for an image", FORMATS)
-    options.value(
-        "prediction_suffix", str, "SUFFIX", "what its file is called after the image's name (default: .json for opex, "
-        "-rois.csv for csv)",
-    )  # fmt: skip
-    options.switch("output_width_height", "csv: write x, y, w, h instead of x0, y0, x1, y1")
-    options.switch("prediction_mask", "also write NAME.png, a mask in which classes have numbers, counted from 1")

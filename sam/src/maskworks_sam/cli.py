@@ -10,7 +10,7 @@ from maskworks.commands import poll, redis, serve
 from maskworks.commands import redis_clients as clients
 from maskworks.commands.model import Model, image_messages
 from maskworks_sam import embed
-from maskworks_sam.options import SamConfig, add_options
+from maskworks_sam.options import SamConfig
 from maskworks_sam.prompt_flags import SENDER
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ MODEL = Model(
     title="Segment Anything",
     prompt_suffix=".prompt",
     config=SamConfig,
-    add_options=add_options,
     load=load,
     prompts=("clicks", "box"),
 )

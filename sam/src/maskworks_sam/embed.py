@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from maskworks import config, options
 from maskworks.commands.run import SOME_FAILED, run_command, say
-from maskworks_sam.options import EncoderConfig, add_encoder_options
+from maskworks.config import flag
+from maskworks_sam.options import EncoderConfig
 
 if TYPE_CHECKING:
     import threading
@@ -26,14 +27,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("maskworks.sam")
 
+_ABOUT_IMAGES = ("image_dir", "batch_size")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedConfig(EncoderConfig):
     """Also the images, and how many are encoded at a time."""
 
-    image_dir: Path
-    batch_size: int = 1
-    embedding_cache_mb: float = 0.0
+    image_dir: Path = flag("DIR", "folder with the images; they stay as they are", kind=Path)
+    batch_size: int = flag("N", "most images in one run of the model", 1, kind=int, least=1)
+    embedding_cache_mb: float = 0.0  # no flag: each image is met once
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
@@ -41,20 +44,15 @@ class EmbedConfig(EncoderConfig):
             yield "--embedding_cache: missing; give the folder that the embeddings are to go to"
         if not self.image_dir.is_dir():
             yield f"--image_dir: {self.image_dir} is not a folder; create it or correct the path"
-        if self.batch_size < 1:
-            yield f"--batch_size: {self.batch_size} is too small; expected a number of at least 1"
 
 
 def embed(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code: 3 if there are images whose embedding is not in the folder now."""
     parser = options.new_parser("sam_embed", "Segment Anything: embeddings for the images in a folder, ahead of time.")
-    options.add_model_options(parser, EmbedConfig, add_encoder_options)
-    folder = options.Options(parser, "folder", EmbedConfig)
-    folder.value("image_dir", Path, "DIR", "folder with the images; they stay as they are")
-    folder.value("batch_size", int, "N", "most images in one run of the model")
+    options.add_model_options(parser, EmbedConfig, without=_ABOUT_IMAGES)
+    options.add_flags(parser, "folder", EmbedConfig, only=_ABOUT_IMAGES)
     options.add_image_options(parser)
     options.add_log_options(parser)
-    parser.set_defaults(embedding_cache_mb=EmbedConfig.embedding_cache_mb)
     return run_command(parser, _embed, argv)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from maskworks.commands import poll, redis
 from maskworks.commands import redis_clients as clients
 from maskworks.commands.model import Model, image_messages
-from maskworks_tensormask.options import TensorMaskConfig, add_options
+from maskworks_tensormask.options import TensorMaskConfig
 
 if TYPE_CHECKING:
     from maskworks.predictor import Predictor
@@ -26,7 +26,6 @@ MODEL = Model(
     title="TensorMask",
     prompt_suffix=None,
     config=TensorMaskConfig,
-    add_options=add_options,
     load=load,
     message_format=image_messages,
 )

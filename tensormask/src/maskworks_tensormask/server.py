@@ -39,7 +39,7 @@ def load(config: TensorMaskConfig) -> Predictor:
 def server(argv: Sequence[str] | None = None) -> int:
     """Serves until a signal comes. Returns the exit code."""
     parser = options.new_parser(NAME, "TensorMask: predictions for images over HTTP.", short_help=False)
-    options.add_model_options(parser, MODEL.config, MODEL.add_options, OTHER_NAMES)
+    options.add_model_options(parser, MODEL.config, others=OTHER_NAMES)
     options.add_http_options(parser, OTHER_NAMES)
     options.add_pipeline_options(parser)
     options.add_watch_options(parser)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from maskworks import config, options
+from maskworks import config
 
 if TYPE_CHECKING:
     from maskworks.formats import FileFormat, ImageMessages, MaskFiles, MessageFormat, PromptMessages
@@ -42,8 +42,7 @@ class Model:
         name: how commands begin, e.g. `dextr`.
         title: how people call it.
         prompt_suffix: the extension of prompt files; None if it needs no prompt.
-        config: its settings, a subclass of `ModelConfig`.
-        add_options: adds its own flags to the group of the model.
+        config: its settings and flags, a subclass of `ModelConfig`.
         load: loads the model; only here the heavy imports happen.
         folder_command: what the folder command is called, by default `<name>_predict_poll`.
         file_format: from its settings and --overlay to the format of its files in folders.
@@ -55,7 +54,6 @@ class Model:
     title: str
     prompt_suffix: str | None
     config: type[config.ModelConfig]
-    add_options: Callable[[options.Options], None]
     load: Callable[[Any], Predictor]
     folder_command: str = ""
     file_format: Callable[[Any, bool], FileFormat] = mask_files

@@ -21,7 +21,7 @@ def predict_poll(model: Model, argv: Sequence[str] | None = None) -> int:
     """`<name>_predict_poll`: watches a folder. Returns the exit code."""
     name = model.folder_command or f"{model.name}_predict_poll"
     parser = options.new_parser(name, f"{model.title}: predictions for the images in a folder.")
-    options.add_model_options(parser, model.config, model.add_options)
+    options.add_model_options(parser, model.config)
     options.add_folder_options(parser)
     options.add_pipeline_options(parser)
     options.add_watch_options(parser)

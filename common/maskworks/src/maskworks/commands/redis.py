@@ -15,7 +15,7 @@ from maskworks.commands.worker import measured, read_settings
 def predict_redis(model: Model, argv: Sequence[str] | None = None) -> int:
     """`<name>_predict_redis`: answers requests over Redis. Returns the exit code."""
     parser = options.new_parser(f"{model.name}_predict_redis", f"{model.title}: predictions for images over Redis.")
-    options.add_model_options(parser, model.config, model.add_options)
+    options.add_model_options(parser, model.config)
     options.add_redis_options(parser)
     options.add_pipeline_options(parser)
     options.add_watch_options(parser)

@@ -22,7 +22,7 @@ def serve(model: Model, argv: Sequence[str] | None = None) -> int:
     """`<name>_serve`: answers requests over HTTP. Returns the exit code."""
     name = f"{model.name}_serve"
     parser = options.new_parser(name, f"{model.title}: predictions for images over HTTP.")
-    options.add_model_options(parser, model.config, model.add_options)
+    options.add_model_options(parser, model.config)
     options.add_http_options(parser)
     options.add_pipeline_options(parser)
     options.add_watch_options(parser)

@@ -23,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     doctor = verbs.add_parser(
         "doctor", help="see whether this installation is right", description=text, allow_abbrev=False
     )
-    options.add_device_options(options.Options(doctor, "device", ModelConfig))
-    options.add_redis_server_options(doctor, RedisServerConfig)
+    options.add_flags(doctor, "device", ModelConfig, without=("compile",))
+    options.add_redis_server_options(doctor)
     doctor.add_argument("--weights", metavar="FILE", nargs="+", type=Path, default=[], help="model files to identify")
     doctor.add_argument("--json", action="store_true", help="for programs: a JSON array instead of the table")
     return run_command(parser, _doctor, argv)
