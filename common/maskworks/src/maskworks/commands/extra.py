@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 EXTRA = "commands"
 # The import packages that this extra brings, of the distribution maskworks.
-BROUGHT = frozenset(
-    [
-        "hiredis",
-        "httptools",
-        "prometheus_client",
-        "python_multipart",
-        "redis",
-        "starlette",
-        "tqdm",
-        "uvicorn",
-        "watchdog",
-    ]
-)
+BROUGHT = frozenset((
+    "hiredis", "httptools", "prometheus_client", "python_multipart", "redis", "starlette", "tqdm", "uvicorn",
+    "watchdog",
+))  # fmt: skip
 
 
 def missing_extra(command: str, error: ModuleNotFoundError) -> str:
@@ -37,5 +26,7 @@ def missing_extra(command: str, error: ModuleNotFoundError) -> str:
 
 def _distribution(command: str) -> str:
     """The distribution of a command; maskworks for what is no installed command."""
+    from importlib import metadata  # which takes longer than to answer --help
+
     found = metadata.entry_points(group="console_scripts", name=command)
     return next((entry.dist.name for entry in found if entry.dist is not None), "maskworks")
