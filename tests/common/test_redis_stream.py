@@ -248,9 +248,11 @@ def test_a_full_server_is_waited_for(server, client):
     with server.worker(*STREAM) as worker:
         client.xadd("requests", {"data": message(id="a")})
         results(client, 1)
+        worker.send_signal(signal.SIGSTOP)  # so that the server is full before the answer comes
         used = client.info("memory")["used_memory"]
         client.xadd("requests", {"data": message(id="b")})
         client.config_set("maxmemory", used // 2)
+        worker.send_signal(signal.SIGCONT)
         wait_until(lambda: "errorstat_OOM" in client.info("errorstats"))
         client.config_set("maxmemory", 0)
         client.xadd("requests", {"data": message(id="c")})
