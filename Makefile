@@ -22,7 +22,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
 PIP_AUDIT := 2.10.1
 
 .DEFAULT_GOAL := help
-.PHONY: help install mmdetection demo test-quick test test-heavy test-all lint format bench fuzz soak audit wheels publish clean
+.PHONY: help install mmdetection demo test-quick test test-heavy test-precision test-all lint format bench fuzz soak audit wheels publish clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z%\/-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,15 +56,17 @@ demo: install  ## segment the bundled photos with the demo model
 test-quick: install  ## run the tests that take less than a second each: two minutes on two cores
 	$(PYTEST) --level quick
 
-test: install  ## run all tests but the heavy ones: 12 minutes on two cores
+test: install  ## run all tests but the heavy ones: about 20 minutes on two cores
 	$(PYTEST) --level test
 
-test-heavy: install  ## run what `make test` leaves out, and the models' tests in both precisions
+test-heavy: install  ## run what `make test` leaves out
 	$(PYTEST) --level heavy
+
+test-precision: install  ## run the tests of models and faults in float32 and in bfloat16, which many CPUs emulate
 	$(PYTEST) --level test --precision fp32 tests/models tests/faults
 	$(PYTEST) --level test --precision bf16 tests/models tests/faults
 
-test-all: test test-heavy  ## run all tests there are
+test-all: test test-heavy test-precision  ## run all tests there are
 
 lint: install  ## check style and types
 	$(BIN)/ruff check .
