@@ -11,7 +11,7 @@ from redis import exceptions
 
 from maskworks.types import Outcome
 from tests.support.redis_process import SERVER, RedisProcess, entries, heavy_message, mask_of, message, stream_transport
-from tests.support.workplace import wait_until
+from tests.support.workplace import catches, wait_until
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 
@@ -27,6 +27,7 @@ def server(tmp_path):
 
 def end(*workers):
     for worker in workers:
+        wait_until(lambda worker=worker: catches(worker, signal.SIGTERM), 60)  # one that is only starting
         worker.send_signal(signal.SIGTERM)
     for worker in workers:
         _, said = worker.communicate(timeout=30)
