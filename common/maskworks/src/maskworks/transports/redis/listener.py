@@ -30,7 +30,6 @@ class Listener:
     def __init__(self, client: redis.Redis, pattern: str) -> None:
         pool: Any = client.connection_pool
         self._pool, self._connection = pool, pool.get_connection()
-        self._receiving = False
         try:
             self._connection.send_command("PSUBSCRIBE", pattern)
             # From here on redis-py's own reader is not asked any more.
@@ -44,22 +43,13 @@ class Listener:
         """True as soon as a value begins, False if none does within `timeout` seconds."""
         return self._reader.arrives(timeout)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a message is being received or the next one is there. Any thread may ask."""
-        return self._receiving or self._reader.waits
-
     def receive(self) -> bytearray | None:
         """The next message; None if it is something else.
 
         Raises:
             redis.ConnectionError: the connection is lost.
         """
-        self._receiving = True
-        try:
-            return _message(self._reader.read())
-        finally:  # also of a message that breaks off
-            self._receiving = False
+        return _message(self._reader.read())
 
     def leave(self) -> Iterator[bytearray]:
         """Ends the subscription; gives the messages that the server had sent before it knew.

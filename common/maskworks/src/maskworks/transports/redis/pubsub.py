@@ -1,8 +1,8 @@
 """Jobs from Redis channels, answers to channels: the protocol that existing clients speak.
 
 Channels keep nothing: what is published while nobody listens is gone, and the server cuts off a listener that reads too
-slowly. So a thread does nothing but read, and while it reads, no work is begun beside it. What it cannot keep is
-answered `overloaded`, beside all other work.
+slowly. So a thread does nothing but read, and during a burst no work is begun beside it. What it cannot keep
+is answered `overloaded`, beside all other work.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from redis import RedisError
 
 from maskworks.config import RedisConfig
 from maskworks.errors import TransportError
+from maskworks.transports.redis.burst import Burst
 from maskworks.transports.redis.byte_queue import ByteQueue
 from maskworks.transports.redis.listener import Listener
 from maskworks.transports.redis.overload import OverloadReplies
@@ -26,7 +27,6 @@ from maskworks.types import Format, Job, Outcome
 log = logging.getLogger(__name__)
 
 _LOOK_AROUND = 0.2  # seconds after which the reader looks whether it should stop
-_LOOK_AGAIN = 1e-3  # seconds between two looks at a busy subscription
 _CUT_OFF = (
     "the subscription broke, and what is published until it is back is lost; --redis_mode stream loses nothing, "
     "and a server that cuts off its readers needs a higher client-output-buffer-limit pubsub"
@@ -50,7 +50,7 @@ class PubSubTransport:
         self._server = RedisServer(config, stop, config.redis_give_up)
         self._queue = ByteQueue(config.redis_queue_bytes)
         self._overload = OverloadReplies(self.deliver)
-        self._listener: Listener | None = None
+        self._burst = Burst()
         self._names = itertools.count(1)
         self._failure: TransportError | None = None
         self._closed = threading.Event()
@@ -102,20 +102,14 @@ class PubSubTransport:
         self._server.close()
 
     def _take_calmly(self, limit: int, timeout: float) -> list[Job]:
-        """Waiting jobs. While messages arrive they are held back; after `timeout` seconds there is one anyway."""
+        """Waiting jobs. During a burst they are held back; after `timeout` seconds there is one anyway."""
         jobs = self._queue.take(1, timeout)
         deadline = time.monotonic() + timeout
-        while jobs and self._is_busy:
+        while jobs and (rest := self._burst.rest):
             if time.monotonic() > deadline:
                 return jobs
-            time.sleep(_LOOK_AGAIN)
+            time.sleep(rest)
         return jobs + self._queue.take(limit - 1, 0)
-
-    @property
-    def _is_busy(self) -> bool:
-        """Whether the reader has something to read; it then needs the processor for itself."""
-        listener = self._listener
-        return listener is not None and listener.is_busy
 
     def _read(self) -> None:
         """The reader thread. Whatever ends it ends the worker, which would be deaf without it."""
@@ -133,7 +127,7 @@ class PubSubTransport:
         while not self._closed.is_set() and not self._stop.is_set():
             listener: Listener | None = None
             try:
-                listener = self._listener = Listener(self._server.client, self._config.redis_in)
+                listener = Listener(self._server.client, self._config.redis_in)
                 backoff.worked()
                 self._take_messages(listener)
             except REFUSED as error:
@@ -145,7 +139,6 @@ class PubSubTransport:
                     log.warning("%s: %s", self._config.server_name, _CUT_OFF)
                 backoff.failed(error)
             finally:
-                self._listener = None
                 if listener is not None:
                     listener.close()
 
@@ -153,7 +146,12 @@ class PubSubTransport:
         while not self._closed.is_set() and not self._stop.is_set():
             if not listener.arrives(_LOOK_AROUND):
                 continue
-            body = listener.receive()
+            body = None
+            self._burst.begin()
+            try:
+                body = listener.receive()
+            finally:  # also of a message that breaks off
+                self._burst.note(len(body or b""))
             if body is not None:
                 self._take(body)
         for body in listener.leave():

@@ -45,20 +45,11 @@ class RespReader:
 
     def arrives(self, timeout: float) -> bool:
         """True as soon as a value begins, False if none does within `timeout` seconds."""
+        if self._begin < self._end:
+            return True
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             return True
-        return self._readable(timeout)
-
-    @property
-    def waits(self) -> bool:
-        """Whether something is there to be read. Any thread may ask, also while another one reads."""
-        try:
-            return self._readable(0)
-        except (OSError, ValueError):  # the socket was closed meanwhile
-            return False
-
-    def _readable(self, timeout: float) -> bool:
-        return self._begin < self._end or bool(select.select([self._socket], [], [], timeout)[0])
+        return bool(select.select([self._socket], [], [], timeout)[0])
 
     def read(self, depth: int = 0) -> Value:
         """The next value: a number, text, bytes, or a list of these; `depth` is that of the list it is in.
