@@ -54,10 +54,8 @@ def add_flags(
         without: the names of those that are not wanted.
         others: further names of flags, by the field.
     """
-    group = parser.add_argument_group(title)
-    for name, (field, flag) in flags(config).items():
-        if name not in without and (only is None or name in only):
-            _add(group, name, field, flag, (others or {}).get(name, ()))
+    names = [name for name in flags(config) if name not in without and (only is None or name in only)]
+    _add_group(parser, title, config, names, others or {})
 
 
 def add_model_options(
@@ -70,10 +68,7 @@ def add_model_options(
     """The model's own flags, then those of every model; `without` and `others` as in `add_flags`."""
     common = flags(ModelConfig)
     own = [name for name in flags(config) if name not in common and name not in without]
-    group = parser.add_argument_group("model")
-    for name in (*own, *common):
-        field, flag = flags(config)[name]
-        _add(group, name, field, flag, (others or {}).get(name, ()))
+    _add_group(parser, "model", config, [*own, *common], others or {})
 
 
 def add_folder_options(parser: argparse.ArgumentParser) -> None:
@@ -121,6 +116,15 @@ def add_watch_options(parser: argparse.ArgumentParser) -> None:
         "--check", action=_Check, nargs="?", choices=("ready", "live"), const="ready", metavar="ready|live",
         help="only see whether this command runs here and is well: exit 0 or 1; with live, its server may be away",
     )  # fmt: skip
+
+
+def _add_group(
+    parser: argparse.ArgumentParser, title: str, config: type[Config], names: Sequence[str], others: Names
+) -> None:
+    group, known = parser.add_argument_group(title), flags(config)
+    for name in names:
+        field, flag = known[name]
+        _add(group, name, field, flag, others.get(name, ()))
 
 
 def _add(group: Any, name: str, field: Field[Any], flag: Flag, others: Sequence[str]) -> None:
