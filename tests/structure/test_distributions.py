@@ -17,6 +17,7 @@ from tests.support.distributions import (
     ROOT,
     TESTED,
     Requirement,
+    copied_sources,
     normal,
     offer,
     project,
@@ -132,7 +133,12 @@ def false_index(tmp_path_factory):
     return index
 
 
-def chosen(index: Path, folder: Path, *command: str, cwd: Path = ROOT) -> dict[str, tuple[str, str]]:
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    return copied_sources(tmp_path_factory.mktemp("sources"))
+
+
+def chosen(index: Path, folder: Path, *command: str, cwd: Path) -> dict[str, tuple[str, str]]:
     """Version and origin of all that pip would install, by name."""
     report = folder / "report.json"
     flags = ["--dry-run", "--ignore-installed", "--no-build-isolation", "--report", str(report)]
@@ -150,32 +156,32 @@ def chosen(index: Path, folder: Path, *command: str, cwd: Path = ROOT) -> dict[s
 @pytest.mark.parametrize(
     "line", sorted({line for _, line in LINES if "--no-index" not in line and "pip install" in line})
 )
-def test_an_index_with_our_names_is_not_asked_for_them(false_index, tmp_path, line):
-    found = chosen(false_index, tmp_path, *shlex.split(line)[1:])
+def test_an_index_with_our_names_is_not_asked_for_them(false_index, sources, tmp_path, line):
+    found = chosen(false_index, tmp_path, *shlex.split(line)[1:], cwd=sources)
     ours = found.keys() & OURS.keys()
     assert {"maskworks", "maskworks-torch"} < ours
-    assert {name: found[name] for name in ours} == {name: (VERSION, (ROOT / OURS[name]).as_uri()) for name in ours}
+    assert {name: found[name] for name in ours} == {name: (VERSION, (sources / OURS[name]).as_uri()) for name in ours}
     assert "redis" in found
     assert "torch" in found
 
 
 @pytest.mark.slow("pip resolves what is needed")
-def test_such_an_index_would_be_believed_without_the_folders(false_index, tmp_path):
+def test_such_an_index_would_be_believed_without_the_folders(false_index, sources, tmp_path):
     """What the test above is for: the shorter line gets the stranger's."""
-    assert chosen(false_index, tmp_path, "install", "maskworks-sam")["maskworks-sam"][0] == "99.0"
-    shorter = chosen(false_index, tmp_path, "install", "./sam")
+    assert chosen(false_index, tmp_path, "install", "maskworks-sam", cwd=sources)["maskworks-sam"][0] == "99.0"
+    shorter = chosen(false_index, tmp_path, "install", "./sam", cwd=sources)
     assert shorter["maskworks"][1].startswith(false_index.as_uri())
 
 
 @pytest.mark.slow("pip resolves what is needed")
-def test_wheels_for_a_machine_without_network_are_ours(false_index, tmp_path):
+def test_wheels_for_a_machine_without_network_are_ours(false_index, sources, tmp_path):
     (build,) = {line for _, line in LINES if "pip wheel" in line}
     (install,) = {line for _, line in LINES if "--no-index" in line}
     dist = tmp_path / "dist"
     words = [str(dist) if word == "dist" else word for word in shlex.split(build)]
     done = run(
-        sys.executable, "-m", *words, "--no-build-isolation", "--index-url", false_index.as_uri(),
-    )  # fmt: skip
+        sys.executable, "-m", *words, "--no-build-isolation", "--index-url", false_index.as_uri(), cwd=sources
+    )
     assert done.returncode == 0, done.stderr
     found = chosen(false_index, tmp_path, *shlex.split(install)[1:], cwd=tmp_path)
     assert {"maskworks", "maskworks-torch", "redis", "torch"} <= found.keys()

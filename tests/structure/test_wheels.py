@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.distributions import OURS, PACKAGES, ROOT, program, project, run
+from tests.support.distributions import OURS, PACKAGES, ROOT, copied_sources, program, project, run
 
 VERSION = project("common/maskworks")["version"]
 NAMES = sorted(f"{name.replace('-', '_')}-{VERSION}-py3-none-any.whl" for name in OURS)
@@ -31,7 +31,8 @@ def making(folder: Path, pip: str) -> list[str]:
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory):
     folder = tmp_path_factory.mktemp("make")
-    done = run("make", "wheels", *making(folder, f'exec {sys.executable} -m pip "$@"'))
+    sources = copied_sources(folder / "sources")
+    done = run("make", "wheels", *making(folder, f'exec {sys.executable} -m pip "$@"'), cwd=sources)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "dist"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 import zipfile
@@ -63,6 +64,17 @@ def run(*command: str | Path, cwd: Path = ROOT, **variables: str) -> subprocess.
     return subprocess.run(
         list(map(str, command)), cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def copied_sources(folder: Path) -> Path:
+    """A copy of all that our wheels are built of: setuptools builds beside the sources, where one test at a time could."""
+    leftovers = shutil.ignore_patterns("build", "__pycache__", "*.egg-info")
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=leftovers)
+    for file in ("Makefile", "docker/images.mk", "constraints.txt", "requirements-dev.txt"):
+        (folder / file).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / file, folder / file)
+    return folder
 
 
 def program(file: Path, script: str) -> None:
