@@ -13,10 +13,16 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 @dataclass(frozen=True, kw_only=True)
 class InputConfig(Config):
-    """What is accepted as an image. `max_bytes` counts the file, `max_pixels` width times height from its header."""
+    """What is accepted as an image.
+
+    `max_bytes` counts the file, `max_pixels` width times height from its header, `decode_timeout` processor time.
+    """
 
     max_bytes: int = flag("N", "largest image file in bytes", 64 * MEBIBYTE, kind=int, least=1)
     max_pixels: int = flag("N", "largest image in pixels, read from its header", 100_000_000, kind=int, least=1)
+    decode_timeout: float = flag(
+        "S", "seconds of processor time after which the decoding of an image is given up", 10.0, kind=float, least=0.01
+    )
     exif: str = flag("ignore|apply", "what to do about an EXIF orientation", "ignore", choices=("ignore", "apply"))
 
 
