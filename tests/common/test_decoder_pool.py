@@ -164,10 +164,15 @@ def test_signals_for_the_worker_do_not_end_its_decoders(alone):
     assert set(before) == set(decoders())
 
 
-def test_decoders_know_nothing_of_torch(shared):
-    check_good(shared)
+def test_decoders_are_small(shared):
+    """No torch, one thread, and no /dev/shm, of which containers have 64 MB."""
+    for data in image_files():
+        shared.decode(data)
     for number in decoders():
         assert "torch" not in Path(f"/proc/{number}/maps").read_text()
+        assert len(list(Path(f"/proc/{number}/task").iterdir())) == 1
+        opened = [str(link.readlink()) for link in Path(f"/proc/{number}/fd").iterdir()]
+        assert not any(target.startswith("/dev/shm") for target in opened)
 
 
 WORKER = """

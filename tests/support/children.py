@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def children(parent: int, program: str) -> list[int]:
+def children(parent: int, program: str = "") -> list[int]:
     """The numbers of its own processes with so much of a name in their command lines."""
     found = []
     for task in Path(f"/proc/{parent}/task").iterdir():

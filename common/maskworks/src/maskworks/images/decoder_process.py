@@ -40,6 +40,9 @@ class DecoderProcess:
     Args:
         limits: on files and images; the memory that it may take follows from them.
         lifeline: the reading end of a pipe; the process ends when nobody holds the other end.
+
+    Raises:
+        Internal: no process can be started.
     """
 
     def __init__(self, limits: InputConfig, lifeline: int) -> None:
@@ -52,15 +55,19 @@ class DecoderProcess:
         memory = 2 * limits.max_bytes + _BYTES_A_PIXEL * limits.max_pixels + _OTHER_BYTES
         flags = {"file": self._file, "pixels": self._pixels, "lifeline": lifeline, "memory": memory}
         command = [sys.executable, "-P", "-m", "maskworks.images.decoder_program"]
-        self._process = subprocess.Popen(
-            [*command, *(f"--{name}={value}" for name, value in flags.items())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=(self._file, self._pixels, lifeline),
-            env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            start_new_session=True,  # where Ctrl-C does not come
-            bufsize=0,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*command, *(f"--{name}={value}" for name, value in flags.items())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=(self._file, self._pixels, lifeline),
+                env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                start_new_session=True,  # where Ctrl-C does not come
+                bufsize=0,
+            )
+        except OSError as error:
+            self._close_memory()
+            raise Internal(f"a decoder process cannot be started: {error.strerror}") from None
         self._started = self._lowered = False
         self._cpu_before = 0.0
         self._cpu_clock = (~self._process.pid << 3) | 2  # as clock_getcpuclockid(3) has it
@@ -138,6 +145,9 @@ class DecoderProcess:
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             stream.close()
+        self._close_memory()
+
+    def _close_memory(self) -> None:
         self._mapped = None
         os.close(self._file)
         os.close(self._pixels)
