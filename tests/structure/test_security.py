@@ -32,7 +32,7 @@ def calls(path):
 def test_nothing_runs_what_it_reads(path):
     for name, keywords in calls(path):
         assert name not in FORBIDDEN, name
-        assert not name.startswith("subprocess."), name
+        assert not name.startswith("subprocess.") or path.name == "decoder_process.py", name  # its own program
         if name == "yaml.load":
             assert keywords["Loader"] == "_Loader"
         # What is loaded without its protection is loaded in one place, and asked for by name or by --unsafe_load.

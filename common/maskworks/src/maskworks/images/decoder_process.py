@@ -11,8 +11,9 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import orjson
@@ -25,8 +26,8 @@ log = logging.getLogger(__name__)
 
 _START_SECONDS = 60.0
 _SLOW_NICENESS = 15
-# Of the memory that files and pixels are handed over in, so much is kept; the rest is given back after each image.
-_KEPT_FILE, _KEPT_PIXELS = 8 * 1024 * 1024, 64 * 1024 * 1024
+_KEPT_BYTES = 64 * 1024 * 1024  # of the memory that pixels are handed over in; the rest is given back after each image
+_PIPE_BYTES = 1024 * 1024  # so that most files go over in one piece; more takes a privilege
 # What Pillow and our reader take for a pixel at most, and for all else: tables, streams, libraries.
 _BYTES_A_PIXEL, _OTHER_BYTES = 16, 256 * 1024 * 1024
 _ERRORS = {error.code: error for error in (BadImage, ImageTooLarge, OutOfMemory)}
@@ -47,27 +48,31 @@ class DecoderProcess:
 
     def __init__(self, limits: InputConfig, lifeline: int) -> None:
         self._limits = limits
-        self._file = os.memfd_create("file")
         self._pixels = os.memfd_create("pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         # Were it cut off, reading it would end the process that reads.
         fcntl.fcntl(self._pixels, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         self._mapped: mmap.mmap | None = None
         memory = 2 * limits.max_bytes + _BYTES_A_PIXEL * limits.max_pixels + _OTHER_BYTES
-        flags = {"file": self._file, "pixels": self._pixels, "lifeline": lifeline, "memory": memory}
+        flags = {"pixels": self._pixels, "lifeline": lifeline, "memory": memory}
         command = [sys.executable, "-P", "-m", "maskworks.images.decoder_program"]
         try:
             self._process = subprocess.Popen(
                 [*command, *(f"--{name}={value}" for name, value in flags.items())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                pass_fds=(self._file, self._pixels, lifeline),
+                pass_fds=(self._pixels, lifeline),
                 env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 start_new_session=True,  # where Ctrl-C does not come
                 bufsize=0,
             )
         except OSError as error:
-            self._close_memory()
+            os.close(self._pixels)
             raise Internal(f"a decoder process cannot be started: {error.strerror}") from None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+        with suppress(OSError):
+            fcntl.fcntl(self._requests, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._started = self._lowered = False
         self._cpu_before = 0.0
         self._cpu_clock = (~self._process.pid << 3) | 2  # as clock_getcpuclockid(3) has it
@@ -81,12 +86,11 @@ class DecoderProcess:
         """
         self._wait_for_start()
         self._cpu_before = self._cpu()
-        _write_all(self._file, data)
         self._answer = b""
-        request = {"size": len(data), "limits": asdict(self._limits)}
+        request = orjson.dumps([len(data), asdict(self._limits)]) + b"\n"
         try:
-            assert self._process.stdin is not None
-            self._process.stdin.write(orjson.dumps(request) + b"\n")
+            for part in (request, data):
+                _write_all(self._requests, part)
         except BrokenPipeError:
             raise Internal("a decoder process ended by itself; see the log of the worker") from None
 
@@ -108,15 +112,13 @@ class DecoderProcess:
         Raises:
             RequestError: the process says what is wrong with the file, or has ended because of it.
         """
-        if os.fstat(self._file).st_size > _KEPT_FILE:
-            os.ftruncate(self._file, 0)
         if not self._answer.endswith(b"\n"):
             raise self._death()
-        answer = orjson.loads(self._answer)
-        if "error" in answer:
-            raise _ERRORS.get(answer["error"], Internal)(answer["message"])
-        height, width, channels = answer["shape"]
-        return self._image((height, width, channels)), answer["facts"]
+        refusal, answer = orjson.loads(self._answer)
+        if refusal:
+            raise _ERRORS.get(refusal, Internal)(answer)
+        (height, width, channels), facts = answer
+        return self._image((height, width, channels)), facts
 
     @property
     def alive(self) -> bool:
@@ -142,14 +144,9 @@ class DecoderProcess:
         """Ends it, whatever it does."""
         self._process.kill()
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream is not None
-            stream.close()
-        self._close_memory()
-
-    def _close_memory(self) -> None:
+        self._requests.close()
+        self._answers.close()
         self._mapped = None
-        os.close(self._file)
         os.close(self._pixels)
 
     def _wait_for_start(self) -> None:
@@ -159,12 +156,9 @@ class DecoderProcess:
 
     def _read(self, seconds: float) -> bytes | None:
         """What it has written, empty if it has ended; None if that is nothing within so many seconds."""
-        assert self._process.stdout is not None
         poll = select.poll()
-        poll.register(self._process.stdout, select.POLLIN)
-        if not poll.poll(1000 * seconds):
-            return None
-        return self._process.stdout.read(65536)
+        poll.register(self._answers, select.POLLIN)
+        return self._answers.read(65536) if poll.poll(1000 * seconds) else None
 
     def _cpu(self) -> float:
         return time.clock_gettime(self._cpu_clock)
@@ -183,13 +177,13 @@ class DecoderProcess:
         if self._mapped is None or len(self._mapped) < size:
             self._mapped = mmap.mmap(self._pixels, 0)
         image = np.frombuffer(self._mapped, np.uint8, size).reshape(shape).copy()
-        if size > _KEPT_PIXELS:
-            self._mapped.madvise(mmap.MADV_REMOVE, _KEPT_PIXELS, len(self._mapped) - _KEPT_PIXELS)
+        if size > _KEPT_BYTES:
+            self._mapped.madvise(mmap.MADV_REMOVE, _KEPT_BYTES, len(self._mapped) - _KEPT_BYTES)
         return image
 
 
-def _write_all(descriptor: int, data: bytes | bytearray) -> None:
+def _write_all(pipe: IO[bytes], data: bytes | bytearray) -> None:
     written = 0
     with memoryview(data) as view:
         while written < len(data):
-            written += os.pwrite(descriptor, view[written:], written)
+            written += pipe.write(view[written:])

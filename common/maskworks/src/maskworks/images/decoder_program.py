@@ -1,8 +1,9 @@
 """The program of a decoder process: image files in, pixels out, until its parent is gone.
 
-`maskworks.images.decoder_process` starts it and knows the other end. For each line on standard input, JSON with the
-size of the file that lies in the memory `--file`, there is one on standard output: the shape and the facts of the image
-whose pixels lie in the memory `--pixels` now, or an error. The very first line, empty, says that it has started.
+`maskworks.images.decoder_process` starts it and knows the other end. A request on standard input is a line of JSON,
+[size of the file, limits], and the file. The answer on standard output is a line of JSON: ["", [shape, facts]] of the
+image whose pixels lie in the memory `--pixels` now, or [kind, text] of a refusal. The very first line, empty, says that
+it has started.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ import numpy as np
 import orjson
 
 from maskworks.config import InputConfig
-from maskworks.errors import ImageTooLarge, OutOfMemory, RequestError
+from maskworks.errors import ImageTooLarge, Internal, OutOfMemory, RequestError
 from maskworks.freed_memory import give_back_freed_memory, keep_freed_memory
 from maskworks.images.reader import decode_image
 from maskworks.types import Bytes
 
 NICENESS = 5  # decoders give way to the model
+_TOO_MUCH_MEMORY = (
+    "image: decoding it takes more memory than --max_pixels allows for; save it in a simpler way, e.g. as PNG"
+)
 _KEPT_BYTES = 64 * 1024 * 1024  # what an image takes as pixels for its memory to be kept for the next one
 
 
@@ -37,27 +41,37 @@ class Pixels:
 
     Args:
         descriptor: of a file in memory.
+
+    Attributes:
+        used: bytes of the latest image.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._mapped: mmap.mmap | None = None
+        self.used = 0
 
     def image(self, shape: tuple[int, int, int]) -> Bytes:
         """The memory as an image, (H, W, 3) uint8."""
-        size = shape[0] * shape[1] * shape[2]
+        self.used = size = math.prod(shape)
         if self._mapped is None or len(self._mapped) < size:
             self._mapped = None
             if os.fstat(self._descriptor).st_size < size:
-                os.ftruncate(self._descriptor, size)
+                self._grow(size)
             self._mapped = mmap.mmap(self._descriptor, 0)
         return np.frombuffer(self._mapped, np.uint8, size).reshape(shape)
+
+    def _grow(self, size: int) -> None:
+        try:
+            os.ftruncate(self._descriptor, size)
+        except OSError as error:  # of the image's format it would be another error
+            raise Internal(f"no memory of {size} bytes for pixels: {error.strerror} (ulimit -f)") from None
 
 
 def main() -> None:
     """Decodes until standard input ends."""
     parser = argparse.ArgumentParser()
-    for name in ("--file", "--pixels", "--lifeline", "--memory"):
+    for name in ("--pixels", "--lifeline", "--memory"):
         parser.add_argument(name, type=int, required=True)
     args = parser.parse_args()
     _end_with_parent(args.lifeline)
@@ -69,26 +83,23 @@ def main() -> None:
     _be_silent()
     pixels = Pixels(args.pixels)
     while line := requests.readline():
-        answer = _answer(orjson.loads(line), args.file, pixels)
-        answers.write(orjson.dumps(answer) + b"\n")
-        if math.prod(answer.get("shape", ())) > _KEPT_BYTES or "error" in answer:
+        size, limits = orjson.loads(line)
+        answers.write(orjson.dumps(_answer(requests.read(size), InputConfig(**limits), pixels)) + b"\n")
+        if pixels.used > _KEPT_BYTES:
             give_back_freed_memory()
 
 
-def _answer(request: dict[str, Any], file: int, pixels: Pixels) -> dict[str, Any]:
-    limits = InputConfig(**request["limits"])
+def _answer(file: bytes, limits: InputConfig, pixels: Pixels) -> tuple[str, Any]:
     try:
-        image, facts = decode_image(os.pread(file, request["size"], 0), limits, pixels.image)
+        image, facts = decode_image(file, limits, pixels.image)
     except (OutOfMemory, MemoryError):
-        error: RequestError = ImageTooLarge(
-            "image: decoding it takes more memory than --max_pixels allows for; save it in a simpler way, e.g. as PNG"
-        )
-        return {"error": error.code, "message": error.message}
-    except RequestError as error:
-        return {"error": error.code, "message": error.message}
-    except Exception as error:  # noqa: BLE001  # the worker says it, and this process goes on
-        return {"error": "internal", "message": f"{type(error).__name__}: {error}"}
-    return {"shape": image.shape, "facts": facts}
+        give_back_freed_memory()
+        return ImageTooLarge.code, _TOO_MUCH_MEMORY
+    except RequestError as refusal:
+        return refusal.code, refusal.message
+    except Exception as fault:  # noqa: BLE001  # the worker says it, and this process goes on
+        return Internal.code, f"{type(fault).__name__}: {fault}"
+    return "", (image.shape, facts)
 
 
 def _end_with_parent(lifeline: int) -> None:
@@ -113,6 +124,8 @@ def _limit_memory(size: int) -> None:
     limit = pages * resource.getpagesize() + size
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)  # which counts for files in memory, too
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
 def _be_silent() -> None:
