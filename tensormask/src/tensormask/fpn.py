@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,8 +20,11 @@ class TopBlock(nn.Module):
         self.p7 = Conv(out_channels, out_channels, 3, stride=2)
 
     def forward(self, res5: Tensor) -> tuple[Tensor, Tensor]:
-        p6 = self.p6(res5)
-        return p6, self.p7(F.relu(p6))
+        # On CPUs in the precision of the weights: oneDNN's bfloat16 gradient of a strided convolution is not finite
+        # at times where the map is one pixel wide.
+        with torch.autocast("cpu", enabled=False):
+            p6 = self.p6(res5.to(self.p6.weight.dtype))
+            return p6, self.p7(F.relu(p6))
 
 
 class FPN(nn.Module):
