@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from maskworks import options
 from maskworks.commands.run import run_command, say
 from maskworks.config import LogConfig, check, from_args
+from maskworks.config.arguments import add_flags
 from maskworks.config.flag import flags
 from maskworks.errors import CheckpointError, ConfigError, MaskworksError
 from maskworks_tensormask.train_options import DataConfig, TrainConfig
@@ -41,8 +42,8 @@ def new_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY VALUE", help="values over those of the config, e.g. SOLVER.BASE_LR 0.005"
     )
-    options.add_flags(parser, "data", DataConfig)
-    options.add_flags(parser, "training", TrainConfig, without=flags(DataConfig))
+    add_flags(parser, "data", DataConfig)
+    add_flags(parser, "training", TrainConfig, without=flags(DataConfig))
     return parser
 
 
