@@ -16,6 +16,7 @@ from maskworks.errors import DeviceError
 from maskworks_tensormask import train_command
 from maskworks_torch import device
 from tensormask.model import TensorMask
+from tests.support.commands import run_here
 from tests.support.tensormask_settings import SETTINGS
 
 # pycocotools 2.0.11 does not know numpy 2.4 yet.
@@ -41,10 +42,10 @@ def test_the_command_ends_with_the_number_of_the_signal(original, shapes, tmp_pa
 @pytest.mark.slow("trains a network")
 def test_the_command_with_values_between_its_flags(original, shapes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(log, "set_up", lambda config: None)  # it would replace the handlers of pytest
     data = ["--annotations", str(shapes[0]), "--images", str(shapes[1])]
     flags = [*data, *SETTINGS, "SOLVER.MAX_ITER", "1", "--output_dir", "20251121", "--device", "cpu"]
-    assert train_command.run([str(original.config), *flags]) == 0
+    code, said = run_here(train_command.run, original.config, *flags)
+    assert code == 0, said
     folder = tmp_path / "20251121"
     assert TensorMask.from_files(folder / "config.yaml", folder / "model_final.pth").config.output_dir == "20251121"
 
