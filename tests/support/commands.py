@@ -10,7 +10,6 @@ from contextlib import contextmanager, redirect_stderr
 import pytest
 
 from maskworks import freed_memory
-from tests.support.torch_threads import torch_threads
 
 
 def run_here(command: Callable[[list[str]], int], *flags: object) -> tuple[int, str]:
@@ -25,12 +24,12 @@ def run_here(command: Callable[[list[str]], int], *flags: object) -> tuple[int, 
 
 @contextmanager
 def _own_settings() -> Iterator[io.StringIO]:
-    """Standard error; logging, threads and memory of this process are afterwards as they were."""
+    """Standard error; logging and memory of this process are afterwards as they were."""
     loggers = [logging.getLogger(name) for name in (None, "maskworks", "dextr")]
     before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
     said = io.StringIO()
     try:
-        with redirect_stderr(said), torch_threads(1), pytest.MonkeyPatch.context() as patch:
+        with redirect_stderr(said), pytest.MonkeyPatch.context() as patch:
             patch.setattr(freed_memory, "keep_freed_memory", lambda: False)  # could not be undone
             yield said
     finally:
