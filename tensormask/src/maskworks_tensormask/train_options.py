@@ -30,7 +30,7 @@ class DataConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(DataConfig):
-    """On what a training runs, where it starts and where it writes."""
+    """Data, first weights, device and output of a training."""
 
     weights: str | None = flag("FILE", "weights to start from (default: the config's WEIGHTS)", None)
     output_dir: Path | None = flag("DIR", "for checkpoints (default: the config's OUTPUT_DIR)", None, kind=Path)

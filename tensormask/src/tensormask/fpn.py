@@ -43,7 +43,7 @@ class FPN(nn.Module):
             self.add_module(f"fpn_output{stage}", Conv(config.fpn_out_channels, config.fpn_out_channels, 3))
 
     def freeze_unused(self, levels: int) -> None:
-        """Excludes from training what makes the levels behind the first ones."""
+        """Excludes from training the layers of the levels behind the first ones."""
         last = [*(f"fpn_output{stage}" for stage in (2, 3, 4, 5)), "top_block.p6", "top_block.p7"]
         for name in last[levels:]:
             self.get_submodule(name).requires_grad_(False)

@@ -66,7 +66,7 @@ class DataConfig(Config):
 
     @property
     def has_validation_set(self) -> bool:
-        """Whether images to validate on are named; others may be held back."""
+        """True if images to validate on are named; others may be held back."""
         return self.dataset == "pascal_voc" or any(getattr(self, name) for name in self._names()[2:])
 
     def _names(self) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ class DataConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig(Config):
-    """The network, what it starts from, and its crops."""
+    """The network, its first weights and its crops."""
 
     arch: str = flag("|".join(ARCHITECTURES), "network", "resunet50", choices=ARCHITECTURES)
     backbone_weights: str = changeable(
@@ -120,7 +120,7 @@ class AugmentationConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class OptimisationConfig(Config):
-    """Steps of the optimiser: how many, of what, how long."""
+    """The optimiser, its rates, and the number and size of its steps."""
 
     learning_rate: float = flag("X", "of the new parameters", 0.1, kind=float, least=0)
     pretrained_lr_factor: float = flag("X", "times this: that of pretrained ones", 0.1, kind=float, least=0)
@@ -168,7 +168,7 @@ GROUPS: dict[str, type[Config]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(DataConfig, NetworkConfig, AugmentationConfig, OptimisationConfig, RunConfig):
-    """What is trained, on what and how. Lengths are pixels of the crop, angles degrees."""
+    """The settings of a training. Lengths are pixels of the crop, angles degrees."""
 
     job_name: str
 
@@ -183,7 +183,7 @@ class TrainConfig(DataConfig, NetworkConfig, AugmentationConfig, OptimisationCon
         return min(8, os.cpu_count() or 1) if self.num_workers is None else self.num_workers
 
     def problems(self, models: Mapping[str, Path] = MappingProxyType({})) -> Iterator[str]:
-        """All problems of the values: a flag, its value, and what was expected.
+        """All problems of the values: a flag, its value, the expectation.
 
         Args:
             models: files that --load_model knows by a name.
@@ -208,7 +208,7 @@ class TrainConfig(DataConfig, NetworkConfig, AugmentationConfig, OptimisationCon
             yield from self.share_problems(self.arch, processes)
 
     def share_problems(self, arch: str, processes: int) -> Iterator[str]:
-        """What is wrong with a process's share of a batch for a network, which --load_model may have brought."""
+        """Problems of a process's share of a batch for a network, which --load_model may have brought."""
         if arch == "deeplab3" and self.batch_size == processes:
             least = 2 * processes
             yield f"--batch_size: {self.batch_size} leaves each process one sample; {arch} needs {least} or more"
