@@ -25,7 +25,7 @@ def add_flags(
 
     Args:
         parser: gets the group.
-        title: shown above the flags in the help.
+        title: shown above the flags in the help; "" puts them among those of argparse.
         config: the class whose fields become flags.
         only: the names of some of them, if not all are wanted.
         without: the names of those that are not wanted.
@@ -39,7 +39,7 @@ def add_group(
     parser: argparse.ArgumentParser, title: str, config: type[Config], names: Sequence[str], others: Names
 ) -> None:
     """The flags of these names, in this order, as a group of the help; `others` as in `add_flags`."""
-    group, known = parser.add_argument_group(title), flags(config)
+    group, known = parser.add_argument_group(title) if title else parser, flags(config)
     for name in names:
         field, flag = known[name]
         _add(group, name, field, flag, others.get(name, ()))
@@ -56,7 +56,7 @@ def _add(group: Any, name: str, field: Field[Any], flag: Flag, others: Sequence[
     if required:
         text += " (required)"
     elif default not in (None, ""):
-        text += f" (default: {default})"
+        text += f" (default: {str(default).replace('%', '%%')})"
     group.add_argument(
         *others,
         f"--{name}",
