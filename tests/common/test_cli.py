@@ -45,7 +45,7 @@ def test_usage_errors_exit_with_2(folders):
 
 
 def test_wrong_values_are_told_together(folders):
-    code, said = folders.run("--poll_wait", "-1", "--batch_size", "0", "--prediction_in", "nowhere")
+    code, said = folders.run_here("--poll_wait", "-1", "--batch_size", "0", "--prediction_in", "nowhere")
     assert code == 2
     assert said.count("worker") == 0
     for flag in ("--poll_wait", "--batch_size", "--prediction_in"):
@@ -65,7 +65,7 @@ def test_quiet_says_nothing(folders):
 
 def test_verbose_says_when_and_how_long(folders):
     folders.add("a.jpg", encoded(fmt="JPEG"))
-    code, said = folders.run("--verbose")
+    code, said = folders.run_here("--verbose")
     assert code == 0
     assert "INFO maskworks" in said
     assert "predict" in said
@@ -84,7 +84,7 @@ def test_a_terminal_gets_a_progress_bar(folders):
 
 
 def test_an_empty_folder_is_fine(folders):
-    code, said = folders.run()
+    code, said = folders.run_here()
     assert code == 0
     assert said.startswith("0 images done")
 

@@ -34,7 +34,7 @@ def test_a_pair_becomes_mask_and_polygons(folders):
 
 def test_the_mask_of_a_png_image_gets_another_name(folders):
     folders.add("a.png")
-    assert folders.run("--overlay")[0] == 0
+    assert folders.run_here("--overlay")[0] == 0
     assert folders.names() == DONE | {"a-mask.png", "a-overlay.png"}
     assert (folders.out / "a.png").read_bytes() == encoded()
     assert loaded(folders.out / "a-overlay.png").size == (24, 16)
@@ -42,71 +42,67 @@ def test_the_mask_of_a_png_image_gets_another_name(folders):
 
 def test_the_mask_of_an_upper_case_png_image(folders):
     folders.add("A.PNG")
-    assert folders.run()[0] == 0
+    assert folders.run_here()[0] == 0
     assert folders.names() == {"A.PNG", "A.points", "A-mask.png", "A.json"}
 
 
-@pytest.mark.slow("starts processes")
 def test_an_image_and_its_ground_truth_again_and_again(folders):
     for label in (1, 2):
         for name in ("cup.jpg", "cup-mask.png"):
             folders.add(name, encoded(fmt="PNG"), prompt(**{**json.loads(PROMPT), "label": label}))
-        code, said = folders.run()
+        code, said = folders.run_here()
         assert code == 0, said
         assert [np.array(loaded(folders.out / f"{stem}.png")).max() for stem in ("cup", "cup-mask-mask")] == 2 * [label]
         assert (folders.out / "cup-mask.png").read_bytes() == encoded()
 
 
-@pytest.mark.slow("starts processes")
 def test_a_mask_as_an_image(folders):
     """In the output folder it would pass for the mask that it was, and be replaced by the next one."""
     folders.add("a.jpg", encoded(fmt="JPEG"))
-    assert folders.run()[0] == 0
+    assert folders.run_here()[0] == 0
     mask = (folders.out / "a.png").read_bytes()
     folders.add("b.png", mask)
-    assert folders.run()[0] == 3
+    assert folders.run_here()[0] == 3
     assert "mask or an overlay that was made of 'a.jpg'" in folders.error("b")["message"]
     assert (folders.failed / "b.png").read_bytes() == mask
     folders.add("b.png", mask)
-    assert folders.run("--delete_input")[0] == 0
+    assert folders.run_here("--delete_input")[0] == 0
     assert loaded(folders.out / "b-mask.png").size == (24, 16)
 
 
 def test_the_error_of_an_earlier_try_is_taken_away(folders):
     folders.add("a.png", prompt=b"{}")
-    assert folders.run()[0] == 3
+    assert folders.run_here()[0] == 3
     for name in ("a.png", "a.points"):
         (folders.failed / name).rename(folders.inputs / name)
     (folders.inputs / "a.points").write_bytes(PROMPT)
-    assert folders.run()[0] == 0
+    assert folders.run_here()[0] == 0
     assert folders.names(folders.failed) == set()
 
 
-@pytest.mark.slow("starts processes")
 def test_an_error_stays_as_long_as_what_it_is_about(folders):
     folders.add("a.png", b"")
-    folders.run("--incomplete_wait", "0")
+    folders.run_here("--incomplete_wait", "0")
     folders.add("a.jpg", encoded(fmt="JPEG"))
-    assert folders.run()[0] == 0
+    assert folders.run_here()[0] == 0
     assert folders.names(folders.failed) == {"a.png", "a.points", "a.error.json"}
 
 
 def test_inputs_are_deleted_on_request_but_never_when_they_failed(folders):
     folders.add("good.jpg", encoded(fmt="JPEG"))
     folders.add("bad.jpg", b"")
-    code, _ = folders.run("--delete_input", "--incomplete_wait", "0")
+    code, _ = folders.run_here("--delete_input", "--incomplete_wait", "0")
     assert code == 3
     assert folders.names() == {"good.png", "good.json"}
     assert folders.names(folders.failed) == {"bad.jpg", "bad.points", "bad.error.json"}
 
 
-@pytest.mark.slow("starts processes")
 @pytest.mark.parametrize(
     "name", ["a b.jpg", "a\nb.jpg", "ünï çödé 漢字.jpg", "a.b.c.jpg", "-f.jpg", "%s{}'\".JPG", "x" * 240 + ".jpg"]
 )
 def test_names_of_any_kind(folders, name):
     folders.add(name, encoded(fmt="JPEG"))
-    code, said = folders.run()
+    code, said = folders.run_here()
     assert code == 0, said
     stem = name.rpartition(".")[0]
     assert folders.names() == {name, f"{stem}.points", f"{stem}.png", f"{stem}.json"}
@@ -116,7 +112,7 @@ def test_names_of_any_kind(folders, name):
 def test_a_name_that_is_no_text(folders):
     name = os.fsdecode(b"caf\xe9.jpg")
     folders.add(name, encoded(fmt="JPEG"))
-    code, said = folders.run()
+    code, said = folders.run_here()
     assert code == 0, said
     assert json.loads((folders.out / os.fsdecode(b"caf\xe9.json")).read_bytes())["id"] == "caf\\udce9"
 
@@ -145,7 +141,7 @@ sys.exit(predict_poll(dataclasses.replace(MODEL, prompt_suffix=None)))
 def test_a_second_image_of_the_same_name_is_refused(folders):
     folders.add("a.jpg", encoded(fmt="JPEG"))
     folders.add("a.png", prompt=None)
-    code, said = folders.run()
+    code, said = folders.run_here()
     assert folders.names() == {"a.jpg", "a.points", "a.png", "a.json"}
     assert folders.names(folders.failed) == {"a.png", "a.png.error.json"}
     assert "a.jpg" in folders.error("a.png")["message"]
@@ -173,7 +169,7 @@ def test_halves_may_come_in_any_order_and_in_pieces(folders, first, watchdog):
 def test_files_without_partner_are_left_and_named(folders):
     folders.add("alone.jpg", encoded(fmt="JPEG"), prompt=None)
     (folders.inputs / "prompt.points").write_bytes(PROMPT)
-    code, said = folders.run()
+    code, said = folders.run_here()
     assert code == 0
     assert "alone.jpg, prompt.points" in said
     assert {path.name for path in folders.inputs.iterdir()} == {"alone.jpg", "prompt.points"}
@@ -182,7 +178,7 @@ def test_files_without_partner_are_left_and_named(folders):
 def test_several_objects_and_labels(folders):
     one = json.loads(PROMPT)
     folders.add("a.bmp", encoded(fmt="BMP"), prompt(objects=[one, {**one, "label": 9}]))
-    assert folders.run()[0] == 0
+    assert folders.run_here()[0] == 0
     opex = json.loads((folders.out / "a.json").read_bytes())
     assert [entry["meta"]["object"] for entry in opex["objects"]] == ["0", "1"]
     assert np.array(loaded(folders.out / "a.png")).max() == 9
@@ -206,7 +202,7 @@ def test_images_of_all_kinds(folders):
     exif = rotated.getexif()
     exif[0x0112] = 6
     folders.add("rotated.jpg", encoded(rotated, "JPEG", exif=exif, quality=95))
-    code, said = folders.run()
+    code, said = folders.run_here()
     assert code == 0, said
     for name in [*KINDS, "rotated.jpg"]:
         stem, _, suffix = name.partition(".")
@@ -220,5 +216,5 @@ def test_exif_is_applied_on_request(folders):
     exif = picture().getexif()
     exif[0x0112] = 6
     folders.add("a.jpg", encoded(picture(), "JPEG", exif=exif))
-    assert folders.run("--exif", "apply")[0] == 0
+    assert folders.run_here("--exif", "apply")[0] == 0
     assert loaded(folders.out / "a.png").size == (16, 24)

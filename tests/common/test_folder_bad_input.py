@@ -40,7 +40,7 @@ def test_every_bad_input_is_answered_and_spoils_nothing(folders):
         folders.add(name, image, text)
     for index in range(len(BAD)):
         folders.add(f"good{index}.bmp", encoded(picture(130 + index), "BMP"))
-    code, said = folders.run("--batch_size", "4", "--incomplete_wait", "0")
+    code, said = folders.run_here("--batch_size", "4", "--incomplete_wait", "0")
     assert code == 3
     for name, (_, _, expected, words) in BAD.items():
         error = folders.error(name.partition(".")[0])
@@ -57,7 +57,7 @@ def test_every_bad_input_is_answered_and_spoils_nothing(folders):
 def test_an_image_that_never_completes_ends_in_failed(folders):
     folders.add("a.jpg", encoded(fmt="JPEG")[:-60])
     start = time.monotonic()
-    code, _ = folders.run("--incomplete_wait", "0.5")
+    code, _ = folders.run_here("--incomplete_wait", "0.5")
     assert code == 3
     assert time.monotonic() - start > 0.5
     assert folders.error("a")["code"] == "bad_image"

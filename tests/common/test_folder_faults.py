@@ -80,7 +80,7 @@ def test_killed_again_and_again_nothing_is_lost(folders):
             wait_until(lambda: (folders.inputs / ".claims").exists() or not list(folders.inputs.iterdir()))
             time.sleep(chance.uniform(0.0, 0.2))  # at any moment of its work
             worker.kill()
-    code, said = folders.run()
+    code, said = folders.run_here()
     assert code == 0, said
     check_all_done(folders, 50)
 
@@ -141,7 +141,7 @@ def test_results_on_another_file_system(folders):
     folders.add("b.jpg", b"")
     other = shared / f"maskworks-test-{os.getpid()}"
     try:
-        code, said = folders.run(
+        code, said = folders.run_here(
             "--prediction_out", str(other), "--prediction_tmp", str(folders.root), "--incomplete_wait", "0"
         )
         assert code == 3, said
@@ -160,19 +160,18 @@ def test_odd_entries_do_not_stop_the_others(folders):
     for suffix in ("jpg", "points"):
         os.mkfifo(folders.inputs / f"pipe.{suffix}")
     folders.add("good.jpg", encoded(fmt="JPEG"))
-    code, said = folders.run("--incomplete_wait", "0.1")
+    code, said = folders.run_here("--incomplete_wait", "0.1")
     assert code == 3, said
     assert {"good.jpg", "good.json"} <= folders.names()
     assert {folders.error(name)["code"] for name in ("circle", "nowhere")} == {"bad_image"}
     assert {path.name for path in folders.inputs.iterdir()} == {"pipe.jpg", "pipe.points"}
 
 
-@pytest.mark.slow("starts processes")
 def test_files_of_another_image_are_not_replaced(folders):
     folders.add("a.png")
-    assert folders.run()[0] == 0
+    assert folders.run_here()[0] == 0
     folders.add("a.jpg", encoded(fmt="JPEG"))
-    code, said = folders.run()
+    code, said = folders.run_here()
     assert code == 3, said
     assert "a.png" in folders.error("a")["message"]
     assert (folders.out / "a.png").read_bytes() == encoded()

@@ -39,7 +39,7 @@ def test_a_claim_that_was_looked_at_is_taken_over(folders):
     with folders.start(seconds=30) as worker:
         claim_with_a_system_file(folders)
         worker.kill()
-    code, said = folders.run()
+    code, said = folders.run_here()
     assert code == 0, said
     assert "a: taken over" in said
     assert folders.names() == {"a.jpg", "a.points", "a.png", "a.json"}

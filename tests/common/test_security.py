@@ -76,7 +76,7 @@ def test_links_in_the_input_folder_are_taken_away_and_their_targets_are_not(fold
     folders.add("a.png")
     (folders.inputs / "a.png").unlink()
     (folders.inputs / "a.png").symlink_to(elsewhere)
-    assert folders.run("--delete_input")[0] == 0
+    assert folders.run_here("--delete_input")[0] == 0
     assert list(folders.inputs.iterdir()) == []
     assert elsewhere.read_bytes() == encoded()
 
@@ -89,7 +89,7 @@ def test_links_lead_to_their_images_wherever_they_are_moved(folders):
         for path in folders.inputs.glob(f"{stem}.*"):
             path.rename(photos / path.name)
             path.symlink_to(f"../photos/{path.name}")
-    code, said = folders.run()
+    code, said = folders.run_here()
     assert code == 3, said
     for stem, folder in (("good", folders.out), ("bad", folders.failed)):
         for name in (f"{stem}.png", f"{stem}.points"):

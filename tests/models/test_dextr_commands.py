@@ -1,4 +1,4 @@
-"""dextr_predict_poll as its users start it, with the demo model, photos and files of the original."""
+"""dextr_predict_poll with the demo model, photos and files of the original."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import pickle
 import shutil
 import subprocess
 import sysconfig
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from maskworks.commands import poll
+from maskworks_dextr.cli import MODEL
+from maskworks_torch import download
+from tests.support.commands import run_here
 
 pytestmark = pytest.mark.slow("starts commands with a model")
 
@@ -29,16 +35,19 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run(folder, *flags, **environment):
+def run(folder, *flags):
     """Exit code and what the command said, for the folders `in` and `out` of `folder`."""
-    result = subprocess.run(
-        [COMMAND, "--prediction_in", folder / "in", "--prediction_out", folder / "out", *flags],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
+    return run_here(partial(poll.predict_poll, MODEL), *folders(folder), *flags)
+
+
+def start(folder, *flags):
+    """The same in a process of its own."""
+    result = subprocess.run([COMMAND, *folders(folder), *flags], capture_output=True, text=True, check=False)
     return result.returncode, result.stderr
+
+
+def folders(folder):
+    return "--prediction_in", folder / "in", "--prediction_out", folder / "out"
 
 
 def add(folder, name="a", prompt=None, image="rocket.png"):
@@ -55,7 +64,7 @@ def pixels(path):
 def test_the_demo_finds_an_object_in_every_photo(folder):
     shutil.copytree(PHOTOS, folder / "in", dirs_exist_ok=True)
     photos = sorted(PHOTOS.glob("*.jpg"))
-    code, said = run(folder, "--model", "demo", "--overlay")
+    code, said = start(folder, "--model", "demo", "--overlay")
     assert code == 0, said
     for photo in photos:
         with Image.open(photo) as image:
@@ -142,7 +151,7 @@ class Evil:
 def test_a_model_that_would_run_code_is_refused_by_name(folder):
     add(folder)
     (folder / "evil.pth").write_bytes(pickle.dumps(Evil(folder / "executed"), protocol=2))
-    code, said = run(folder, "--model", str(folder / "evil.pth"))
+    code, said = start(folder, "--model", str(folder / "evil.pth"))
     assert code == 5
     assert "posix.system" in said
     assert "--unsafe_load" in said
@@ -171,11 +180,13 @@ def test_what_cannot_work_is_told_in_a_line(folder, flags, code, words):
     assert (folder / "in" / "a.png").exists()
 
 
-def test_offline_the_pretrained_model_is_explained(folder):
+def test_offline_the_pretrained_model_is_explained(folder, monkeypatch):
     add(folder)
-    code, said = run(
-        folder, XDG_CACHE_HOME=str(folder / "cache"), https_proxy="http://127.0.0.1:9", HTTPS_PROXY="http://127.0.0.1:9"
-    )
+    monkeypatch.setattr(download, "WAIT_S", 0)  # between the tries
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    code, said = run(folder)
     assert code == 5
     assert "dextr_pascalvoc_resunet101-a2d81727.pth" in said
     assert str(folder / "cache") in said

@@ -1,4 +1,4 @@
-"""sam_predict_poll and sam_embed as their users start them, with a small model that knows the demo photos."""
+"""sam_predict_poll and sam_embed with a small model that knows the demo photos."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sysconfig
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
+from maskworks.commands import poll
+from maskworks_sam import embed
+from maskworks_sam.cli import MODEL
+from tests.support.commands import run_here
 from tests.support.sam_models import CHECKPOINT, PHOTOS, random_sam
 from tests.support.workplace import Folders, wait_until
 
@@ -31,6 +36,10 @@ class SamFolders(Folders):
         folders = ["--prediction_in", str(self.inputs), "--prediction_out", str(self.out)]
         model = [] if "--model" in flags else ["--model", str(CHECKPOINT)]
         return [str(SCRIPTS / "sam_predict_poll"), *folders, *model, *flags]
+
+    def run_here(self, *flags: str) -> tuple[int, str]:
+        """The command in this process: exit code and what it said."""
+        return run_here(partial(poll.predict_poll, MODEL), *self.command(*flags)[1:])
 
     def put(self, name: str, prompt: object = CUP, photo: str = "coffee") -> None:
         """A photo and its prompt; a prompt of None leaves it out."""
@@ -105,15 +114,15 @@ def test_the_embeddings_of_a_folder_ahead_of_time(folders, tmp_path):
     assert "6 computed, 0 were there, 1 failed" in first.stderr
     assert "broken.png" in first.stderr
     (images / "broken.png").unlink()
-    second = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (second.returncode, second.stderr.splitlines()[-1]) == (0, "0 computed, 6 were there, 0 failed")
+    code, said = run_here(embed.embed, *command[1:])
+    assert (code, said.splitlines()[-1]) == (0, "0 computed, 6 were there, 0 failed")
 
     # A worker that may only read the folder uses it all the same; a damaged file costs it a computation.
     damaged, *_ = cache.iterdir()
     damaged.write_bytes(b"damaged")
     for photo in PHOTOS.glob("*.jpg"):
         folders.put(photo.name, CUP, photo.stem)
-    code, said = folders.run("--embedding_cache", str(cache))
+    code, said = folders.run_here("--embedding_cache", str(cache))
     assert code == 0, said
     assert sorted(folders.meta(photo.stem)["cache"] for photo in PHOTOS.glob("*.jpg")) == ["hit"] * 5 + ["miss"]
     assert "damaged" in said
@@ -124,11 +133,11 @@ def test_embeddings_that_had_to_go_again_are_told(tmp_path):
     images.mkdir()
     for name in ("cat.jpg", "coffee.jpg", "coins.jpg"):
         shutil.copy(PHOTOS / name, images)
-    command = [SCRIPTS / "sam_embed", "--model", CHECKPOINT, "--image_dir", images, "--embedding_cache", cache]
-    ended = subprocess.run([*command, "--embedding_cache_gb", "1e-4"], capture_output=True, text=True, check=False)
-    assert ended.returncode == 3
+    flags = ["--model", CHECKPOINT, "--image_dir", images, "--embedding_cache", cache]
+    code, said = run_here(embed.embed, *flags, "--embedding_cache_gb", "1e-4")
+    assert code == 3
     assert len(list(cache.iterdir())) == 1
-    assert "2 of the embeddings are no longer in the folder: --embedding_cache_gb 0.0001" in ended.stderr
+    assert "2 of the embeddings are no longer in the folder: --embedding_cache_gb 0.0001" in said
 
 
 def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(folders, tmp_path):
@@ -138,7 +147,7 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(folders, tmp_path):
     blocked.symlink_to("/proc/self/nothing")  # for root, who may write everywhere but here
     folders.put("a.jpg")
     folders.put("b.jpg", CUP, "cat")
-    code, said = folders.run("--embedding_cache", str(blocked if os.geteuid() == 0 else cache))
+    code, said = folders.run_here("--embedding_cache", str(blocked if os.geteuid() == 0 else cache))
     assert code == 0, said
     assert said.count("going on without it") == 1
     assert folders.meta("a")["cache"] == folders.meta("b")["cache"] == "miss"
@@ -175,7 +184,7 @@ def test_a_killed_worker_loses_nothing_and_two_share_the_folder(folders):
 )
 def test_what_cannot_work_is_told_in_a_line(folders, flags, code, words):
     folders.put("a.jpg")
-    exit_code, said = folders.run(*flags)
+    exit_code, said = folders.run_here(*flags)
     assert exit_code == code, said
     assert words in said
     assert "Traceback" not in said
@@ -185,6 +194,6 @@ def test_what_cannot_work_is_told_in_a_line(folders, flags, code, words):
 def test_the_package_s_own_checkpoint_with_its_type_left_out(folders, tmp_path):
     torch.save(random_sam().state_dict(), tmp_path / "sam.pth")
     folders.put("a.jpg")
-    code, said = folders.run("--model", str(tmp_path / "sam.pth"))
+    code, said = folders.run_here("--model", str(tmp_path / "sam.pth"))
     assert code == 0, said
     assert folders.meta("a")["segmenter"] == {"type": "sam", "model_type": "vit_64x3", "model_file": "sam.pth"}

@@ -1,4 +1,4 @@
-"""tensormask_predict_poll, _redis and tensormask_train as their users start them, with the original's small network."""
+"""tensormask_predict_poll, _redis and tensormask_train with the original's small network."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import shlex
 import shutil
 import subprocess
 import sysconfig
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from maskworks import log
+from maskworks.commands import poll
 from maskworks_tensormask import train_command
+from maskworks_tensormask.cli import MODEL as TENSORMASK
 from tensormask.model import TensorMask
+from tests.support.commands import run_here
 from tests.support.redis_process import SERVER, Listener, RedisProcess, mask_of, message
 from tests.support.workplace import wait_until
 
@@ -36,15 +39,18 @@ def folder(tmp_path):
 
 def run(folder, *flags, model=MODEL):
     """Exit code and what the command said, for the folders `in` and `out` of `folder`."""
-    command = [
-        SCRIPTS / "tensormask_predict_poll",
-        "--prediction_in",
-        folder / "in",
-        "--prediction_out",
-        folder / "out",
-    ]
-    result = subprocess.run([*command, *model, *flags], capture_output=True, text=True, check=False)
+    return run_here(partial(poll.predict_poll, TENSORMASK), *folders(folder), *model, *flags)
+
+
+def start(folder, *flags):
+    """The same in a process of its own."""
+    command = [SCRIPTS / "tensormask_predict_poll", *folders(folder), *MODEL, *flags]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     return result.returncode, result.stderr
+
+
+def folders(folder):
+    return "--prediction_in", folder / "in", "--prediction_out", folder / "out"
 
 
 def expected(name="im0", threshold=0.5):
@@ -63,7 +69,7 @@ def numbered(masks):
 
 def test_a_folder_with_a_good_and_a_broken_image(folder):
     (folder / "in" / "b.png").write_bytes(b"no image")
-    code, said = run(folder, "--threshold", "0.8", "--precision", "fp32", "--incomplete_wait", "0.1", "--overlay")
+    code, said = start(folder, "--threshold", "0.8", "--precision", "fp32", "--incomplete_wait", "0.1", "--overlay")
     assert code == 3, said
     result = expected(threshold=0.8)
     opex = json.loads((folder / "out" / "a.json").read_bytes())
@@ -159,10 +165,8 @@ def test_the_line_of_the_readme(tmp_path):
     assert "instances_train2017.json: 0 categories; the config has 80" in result.stderr
 
 
-def test_training_without_data_is_explained(tmp_path, monkeypatch, capsys):
-    """In this process, as each other one would load torch once more."""
+def test_training_without_data_is_explained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(log, "set_up", lambda config: None)  # it would replace the handlers of pytest
     for flags, code, words in (
         ([], 1, "instances_train2017.json"),
         (["--images", "."], 2, "--annotations and --images"),
@@ -170,5 +174,6 @@ def test_training_without_data_is_explained(tmp_path, monkeypatch, capsys):
         (["SOLVER.IMS_PER_BATCH", "0"], 2, "IMS_PER_BATCH"),
         (["SOLVER.CLIP_GRADIENTS.ENABLED", "True"], 2, "CLIP_GRADIENTS"),
     ):
-        assert train_command.run([str(GOLDEN / "configs" / "tiny.yaml"), *flags]) == code
-        assert words in capsys.readouterr().err
+        exit_code, said = run_here(train_command.run, GOLDEN / "configs" / "tiny.yaml", *flags)
+        assert exit_code == code
+        assert words in said

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from maskworks.config import RedisConfig
 from maskworks.formats import PromptMessages
 from maskworks.transports.redis.stream import StreamTransport
 from tests.support.samples import PROMPT, encoded
-from tests.support.workplace import WORKER
+from tests.support.workplace import WORKER, catches, wait_until
 
 SERVER = shutil.which("redis-server")
 
@@ -140,3 +141,30 @@ def entries(client: redis.Redis, stream: str) -> Iterator[dict]:
     """All answers in a stream."""
     for _, fields in client.xrange(stream):
         yield json.loads(fields[b"data"])
+
+
+def results(client: redis.Redis, number: int, timeout: float = 60.0) -> dict[str | None, list[dict]]:
+    """The answers in the streams by id, once so many requests have one."""
+    found: dict[str | None, list[dict]] = {}
+
+    def all_answered() -> bool:
+        if client.xlen("results") + client.xlen("results_errors") < number:
+            return False
+        found.clear()
+        for answer in [*entries(client, "results"), *entries(client, "results_errors")]:
+            found.setdefault(answer["id"], []).append(answer)
+        return len(found) >= number  # some may have come twice
+
+    wait_until(all_answered, timeout)
+    return found
+
+
+def end(*workers: subprocess.Popen[str]) -> None:
+    """Stops workers the polite way."""
+    for worker in workers:
+        wait_until(lambda worker=worker: catches(worker, signal.SIGTERM), 60)  # one that is only starting
+        worker.send_signal(signal.SIGTERM)
+    for worker in workers:
+        _, said = worker.communicate(timeout=30)
+        assert worker.returncode == 0, said
+        assert "Traceback" not in said

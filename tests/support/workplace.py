@@ -10,8 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from maskworks.commands.poll import predict_poll
+from tests.support.bright import MODEL
+from tests.support.commands import run_here
 from tests.support.samples import PROMPT, encoded
 
 WORKER = Path(__file__).with_name("bright.py")
@@ -62,6 +66,10 @@ class Folders:
         worker = self.start(*flags, seconds=seconds)
         _, said = worker.communicate(timeout=timeout)
         return worker.returncode, said
+
+    def run_here(self, *flags: str) -> tuple[int, str]:
+        """The same in this process, where it need not be loaded anew."""
+        return run_here(partial(predict_poll, MODEL), *self.command(*flags)[2:])
 
     def names(self, folder: Path | None = None) -> set[str]:
         """Names of the files in a folder, by default the output folder; everything hidden included."""

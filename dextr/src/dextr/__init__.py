@@ -1,6 +1,6 @@
 """DEXTR: masks of objects from their extreme points (Maninis et al., "Deep Extreme Cut", CVPR 2018).
 
-`dextr.model.DextrModel` is what users need: `DextrModel.from_file(path).predict(images, extreme_points)`. The steps
+`dextr.model.DextrModel` is the entry point: `DextrModel.from_file(path).predict(images, extreme_points)`. The steps
 behind it are plain functions over arrays, used by inference and training alike; vectors are [y, x], in pixels, and a
 crop is the (2, 2) float64 array [[y0, x0], [y1, x1]] of continuous coordinates, which may reach beyond the image:
 

@@ -103,7 +103,7 @@ class DextrModel:
 
     @property
     def crop_settings(self) -> CropSettings:
-        """What the net expects its input to look like."""
+        """The form of the net's input."""
         return CropSettings(self.target_size_yx, self.padding, self.blob_sigma)
 
     @property
@@ -148,7 +148,7 @@ class DextrModel:
         Args:
             path: our safetensors or `.pth` files, or a file of the original dextr (legacy or zip format).
             map_location: where the net goes.
-            unsafe: for files that come with code of their own: unpickle them whatever they do. Only for files you made.
+            unsafe: for files that come with code of their own: unpickle them and run it. Only for files of your own.
 
         Raises:
             CheckpointError: the file is missing, broken, or no DEXTR model.

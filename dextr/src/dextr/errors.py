@@ -16,10 +16,10 @@ from __future__ import annotations
 
 
 class DextrError(Exception):
-    """Base of the errors here. The text says what was wrong, what was expected, and what to do.
+    """Base of the errors here. The text names the fault, the expectation and the remedy.
 
     Attributes:
-        exit_code: what a command ends with.
+        exit_code: of a command that ends with it.
     """
 
     exit_code = 1
@@ -32,10 +32,10 @@ class CheckpointError(DextrError):
 
 
 class UnsafeCheckpointError(CheckpointError):
-    """Reading the file would run code from it, and nobody asked for that.
+    """Reading the file would run code from it, without permission.
 
     Attributes:
-        offender: what the file asks for, e.g. `posix.system`; empty where it is the file's format as such.
+        offender: the name that the file calls, e.g. `posix.system`; empty where it is the file's format as such.
     """
 
     def __init__(self, message: str, offender: str = "") -> None:
@@ -44,7 +44,7 @@ class UnsafeCheckpointError(CheckpointError):
 
 
 class DownloadError(DextrError):
-    """A model file cannot be fetched, or what arrived is not that file."""
+    """A model file cannot be downloaded, or its checksum is wrong."""
 
     exit_code = 5
 

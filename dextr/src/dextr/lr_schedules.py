@@ -12,7 +12,7 @@ ScheduleType: TypeAlias = str | Callable[..., LRScheduler]
 
 
 class PolynomialLR(LRScheduler):
-    """base * max((1 - i / T_max) ** power, eta_min) at iteration i, and what it is at T_max from there on.
+    """base * max((1 - i / T_max) ** power, eta_min) at iteration i, and its value at T_max from there on.
 
     Args:
         optimizer: whose groups' rates are set.

@@ -13,7 +13,7 @@ SETTINGS_FILE = "dextr.cfg"
 
 
 class SettingsError(configparser.Error):
-    """The settings file is missing or lacks what is asked of it."""
+    """The settings file is missing or lacks an entry."""
 
 
 def data_directory(name: str) -> Path:

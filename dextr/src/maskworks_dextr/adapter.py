@@ -31,7 +31,7 @@ class DextrPredictor:
 
     Args:
         model: made ready with `DextrModel.prepare`.
-        segmenter: what `meta.segmenter` says.
+        segmenter: value of `meta.segmenter`.
         threshold: least probability of a pixel of the object, in (0, 1].
         batch_size: most crops in one run of the network.
     """

@@ -16,7 +16,7 @@ from maskworks_dextr.options import DEMO_MODEL, DextrConfig
 
 
 def checkup(device: str, precision: str) -> Iterator[Finding]:
-    """The demo model on a known image; whether the Pascal VOC model is there."""
+    """The demo model on a known image; presence of the Pascal VOC model."""
     image, mask = known_image()
     config = DextrConfig(model="demo", device=device, precision=precision)
     here = DextrPredictor.load(config)

@@ -90,13 +90,13 @@ class MmdetPredictor:
         self._try("--compile", "leave the flag out, or install a compiler")
 
     def _try(self, flag: str, advice: str) -> None:
-        """Runs the model once, so that what a flag does not work with is told now, not for each image."""
+        """Runs the model once, so that a flag without support fails now, not for each image."""
         image = np.zeros((*_TRIED, 3), np.uint8)
         try:
             self._run([self._detector.prepare(image)])
-        except Internal as error:  # an operator that the device lacks, whatever the flag
+        except Internal as error:  # an operator that the device lacks, with any flag
             raise DeviceError(error.message) from None
-        except Exception as error:  # noqa: BLE001  # whatever compilers and compiled operators raise
+        except Exception as error:  # noqa: BLE001  # compilers and compiled operators may raise anything
             reason = str(error).strip().partition("\n")[0]
             raise DeviceError(f"{flag}: does not work here: {reason}; {advice}") from None
 

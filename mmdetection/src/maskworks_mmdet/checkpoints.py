@@ -19,13 +19,13 @@ from maskworks.errors import CheckpointError
 from maskworks_torch.checkpoints import READER_ERRORS, load_content, load_torch, reader_error
 from maskworks_torch.numpy_stand_ins import STAND_INS
 
-# What training, compiling or exponential averaging put in front of a parameter's name.
+# Prefixes of parameters' names from training, compiling or exponential averaging.
 _WRAPPERS = ("module.", "_orig_mod.")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What is used of a checkpoint.
+    """The parts of a checkpoint that are used.
 
     Attributes:
         weights: tensors by the name that they have in the model.
@@ -37,7 +37,7 @@ class Checkpoint:
 
 
 class _Ignored:
-    """Stands in for what the log of a training is made of."""
+    """Stands in for the parts of a training's log."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -47,7 +47,7 @@ class _Ignored:
 
 
 def allowed_globals() -> list[tuple[Any, str]]:
-    """What files of MMEngine ask for besides tensors. It belongs to the log of the training, which is not used."""
+    """Names in files of MMEngine besides tensors. They belong to the log of the training, which is not used."""
     names = [
         *(f"numpy.dtypes.{name}" for name in dtypes.__all__), "mmengine.logging.history_buffer.HistoryBuffer",
         "builtins.getattr",
@@ -61,8 +61,8 @@ def guarded(what: str, *, unsafe: bool) -> Iterator[None]:
     """Keeps MMEngine from running code from the checkpoints that it loads; some models load one as they are built.
 
     Args:
-        what: what it loads, for the message.
-        unsafe: whether it may run code.
+        what: its subject, for the message.
+        unsafe: allow it to run code.
 
     Raises:
         CheckpointError: one is broken.
@@ -78,10 +78,10 @@ def guarded(what: str, *, unsafe: bool) -> Iterator[None]:
         except READER_ERRORS as error:
             raise reader_error(f"{what}: {file}" if isinstance(file, str) else what, error) from None
 
-    # MMEngine's own allows a file to call `getattr`, and runs what a file contains if it cannot be loaded otherwise.
+    # MMEngine's own allows a file to call `getattr`, and runs code of a file that cannot be loaded otherwise.
     before, mmengine._safe_torch_load = mmengine._safe_torch_load, load
     try:
-        # What is downloaded is loaded in another place; this forbids it there, whatever is set outside.
+        # Downloads are loaded in another place; this forbids it there, too, over any setting outside.
         with (
             _environment(TORCH_FORCE_WEIGHTS_ONLY_LOAD="0" if unsafe else "1", TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="0"),
             torch.serialization.safe_globals(list(known_names())),

@@ -46,7 +46,7 @@ def parse(text: str) -> tuple[str, ...]:
 
 
 def _split(line: str) -> list[str]:
-    """The names in a line, with the quotes around them removed; what is quoted may hold commas."""
+    """The names in a line, without the quotes around them; a quoted name may hold commas."""
     quote = "'" if line.startswith("'") else '"'
     try:
         (fields,) = csv.reader([line], quotechar=quote, skipinitialspace=True, strict=True)

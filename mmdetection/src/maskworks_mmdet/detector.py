@@ -30,7 +30,7 @@ from maskworks_mmdet.options import MmdetConfig
 log = logging.getLogger("maskworks.mmdet")
 
 Prepare = Callable[[Bytes], Mapping[str, Any]]
-# What MMDetection raises on settings that do not fit together, and on files that are not there.
+# Errors of MMDetection for settings that do not fit together, and for missing files.
 _CONFIG_ERRORS = (
     LookupError, TypeError, ValueError, AttributeError, AssertionError, ImportError, RuntimeError, OSError,
     EOFError,
@@ -39,7 +39,7 @@ _CONFIG_ERRORS = (
 
 @dataclass(frozen=True)
 class Detector:
-    """What it takes to predict.
+    """The settings of predictions.
 
     Attributes:
         model: in evaluation mode, on the CPU.

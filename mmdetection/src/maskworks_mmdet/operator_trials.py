@@ -21,7 +21,7 @@ _TOLERANCE = 1e-3
 
 
 def operator_findings(device: str) -> Iterator[Finding]:
-    """Which operators compute what they should on a device, which do not, and which are not there."""
+    """The operators that are right on a device, those that are wrong, and those that are missing."""
     right, lacking = [], []
     for name, trial in TRIALS.items():
         problem = _problem(trial, device)
@@ -40,10 +40,10 @@ def operator_findings(device: str) -> Iterator[Finding]:
 
 
 def _problem(trial: Callable[[str], tuple[Tensor, Tensor]], device: str) -> str | None:
-    """What is wrong with an operator; None if nothing is."""
+    """The problem of an operator; None if it is right."""
     try:
         found, expected = trial(device)
-    except Exception as error:  # noqa: BLE001 - what a broken library raises can be anything
+    except Exception as error:  # noqa: BLE001 - a broken library may raise anything
         return f"{error}".strip().partition("\n")[0] or type(error).__name__
     found = found.cpu().to(expected.dtype)
     if found.shape == expected.shape and torch.allclose(found, expected, rtol=_TOLERANCE, atol=_TOLERANCE):

@@ -9,7 +9,7 @@ MISSING = re.compile(r"(\w+?)(?:_impl)?: implementation for device (\w+)")
 
 
 def missing_operator(name: str, device: str) -> str:
-    """What to tell people about an operator of mmcv that the device lacks."""
+    """The message about an operator of mmcv that the device lacks."""
     return (
         f"the operator {name} of mmcv does not run on {device.lower()} here; use a GPU and operators that are "
         "built for it, or a model without this operator"

@@ -14,7 +14,7 @@ FORMATS = ("opex", "csv")
 
 @dataclass(frozen=True, kw_only=True)
 class MmdetConfig(ModelConfig):
-    """Which model runs, which of its detections count, and what becomes of them.
+    """The model, the detections that count, and their masks.
 
     `precision` is fp32 here, so that results are MMDetection's own.
     """
@@ -55,7 +55,7 @@ class MmdetConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class MmdetFolderConfig(MmdetConfig):
-    """What is written beside all that into the output folder."""
+    """The flags of results in the output folder."""
 
     prediction_format: str = flag("|".join(FORMATS), "what is written for an image", "opex", choices=FORMATS)
     prediction_suffix: str | None = flag(
@@ -66,7 +66,7 @@ class MmdetFolderConfig(MmdetConfig):
 
     @property
     def suffix(self) -> str:
-        """What follows the image's stem in the name of its result."""
+        """The end of a result's name, behind the image's stem."""
         if self.prediction_suffix is not None:
             return self.prediction_suffix
         return "-rois.csv" if self.prediction_format == "csv" else ".json"

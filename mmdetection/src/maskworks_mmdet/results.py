@@ -1,4 +1,4 @@
-"""What is written for an image: OPEX, rows of CSV, and the formats of folders and messages around them."""
+"""Results of an image: OPEX, rows of CSV, and the formats of folders and messages around them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small Mask R-CNN whose weights follow from a formula, and what it has to compute."""
+"""A small Mask R-CNN whose weights follow from a formula, and its expected results."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _seconds(predictor: MmdetPredictor, image: Bytes) -> float:
 
 @torch.inference_mode()
 def _numbers(detector: Detector, image: Bytes) -> list[Tensor]:
-    """What each part of the network computes; boxes are given, so that nothing depends on which are chosen."""
+    """The output of each part of the network; boxes are given, so that nothing depends on which are chosen."""
     model: Any = detector.model
     item = detector.prepare(image)
     data = model.data_preprocessor({key: [value] for key, value in item.items()})

@@ -1,4 +1,4 @@
-"""What a training is told."""
+"""The settings of a training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """What the flags of `mmdet_train` say; see its help."""
+    """The flags of `mmdet_train`; see its help."""
 
     config: Path
     work_dir: Path | None = None

@@ -1,4 +1,4 @@
-"""Training: what the flags change in a config, what is checked first, and MMEngine's runner."""
+"""Training: the config with the flags' changes, its checks, and MMEngine's runner."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def train(flags: TrainConfig) -> None:
 
 
 def prepare(flags: TrainConfig) -> Config:
-    """The config with what the flags and MMDET_CLASSES change, checked."""
+    """The config with the changes of flags and MMDET_CLASSES, checked."""
     path = find_config(flags.config)
     config = read_config(path)
     config.launcher = flags.launcher

@@ -1,4 +1,4 @@
-"""Class names in the data of a config, and whether model, names and annotations agree."""
+"""Class names in the data of a config, and their agreement with model and annotations."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _categories(file: Path, loader: str) -> list[str]:
 
 
 def _misfits(file: Path, annotated: list[str], names: tuple[str, ...], order: list[str]) -> Iterator[str]:
-    """What is wrong with the categories of an annotation file; `order` is that of the first file that is trained with.
+    """Problems of the categories of an annotation file; `order` is that of the first file that is trained with.
 
     MMDetection drops classes without a category, and numbers the others in the file's order, not in that of the names.
     """

@@ -1,4 +1,4 @@
-"""What a training goes on from: MMEngine's log in a checkpoint, and what of a checkpoint is harmless.
+"""The state to resume from: MMEngine's log in a checkpoint, and the harmless part of the rest.
 
 The log holds arrays of numpy, see `numpy_stand_ins`, and asks for `getattr`. A file gives whatever it calls its
 arguments, so with the real ones it could make numbers pass for addresses (by what offers `__array_interface__`), and
@@ -17,7 +17,7 @@ from maskworks_torch.numpy_stand_ins import STAND_INS, Array
 
 
 def known_names() -> list[tuple[Any, str]]:
-    """What is called in place of the names that stand in the file, besides those of tensors."""
+    """Stand-ins for the names in the file, besides those of tensors."""
     return [
         *((stand_in, name) for name, stand_in in STAND_INS.items()), (_nothing, "builtins.getattr"),
         (_History, "mmengine.logging.history_buffer.HistoryBuffer"), (slice, "builtins.slice"),
@@ -25,7 +25,7 @@ def known_names() -> list[tuple[Any, str]]:
 
 
 class Harmless(Hook):  # type: ignore[misc]  # mmengine has no types
-    """Takes out of a checkpoint what a training that goes on from it would run or delete.
+    """Removes everything from a checkpoint that a resumed training would run or delete.
 
     It runs the config (to look up a number of GPUs), and deletes the best checkpoint, file or folder, for a better one.
     """

@@ -32,7 +32,7 @@ def relative_table(table: Tensor, size: int) -> Tensor:
 
 
 def relative_scores(q: Tensor, rel_h: Tensor, rel_w: Tensor) -> tuple[Tensor, Tensor]:
-    """What the positions add to the scores of q (B, L, d): (B, L, H) by the key's row and (B, L, W) by its column.
+    """Positional scores of q (B, L, d): (B, L, H) by the key's row and (B, L, W) by its column.
 
     Args:
         q: queries; L = H x W, row by row.
@@ -94,7 +94,7 @@ def blockwise_attention(q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: T
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, scores: Tensor, out: Tensor) -> None:
-    """Attention of q (b, m, d) into `out`, given what the positions add in `scores`, which is overwritten."""
+    """Attention of q (b, m, d) into `out`, given positional scores in `scores`, which is overwritten."""
     if q.dtype == torch.float32:
         scores.baddbmm_(q, k.transpose(1, 2), alpha=q.shape[-1] ** -0.5)
         torch.softmax(scores, -1, out=scores)

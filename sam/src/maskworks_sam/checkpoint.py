@@ -1,4 +1,4 @@
-"""SAM's checkpoints: what the shapes of the weights say about the model, and the model with these weights."""
+"""SAM's checkpoints: the architecture from the shapes of the weights, and the model with these weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEADS_OF_DECODER = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """What a model looks like, in the words of `ImageEncoderViT`; everything is read from the shapes of its weights."""
+    """The architecture of a model, in the words of `ImageEncoderViT`, read from the shapes of its weights."""
 
     img_size: int
     patch_size: int
@@ -120,8 +120,8 @@ def load_sam(path: Path, model_type: str | None = None, *, unsafe: bool = False)
 
     Args:
         path: the checkpoint.
-        model_type: what it has to be, `default` meaning `vit_h`; None for whatever it is.
-        unsafe: whether code from the file may run.
+        model_type: the type that it has to be, `default` meaning `vit_h`; None for any.
+        unsafe: allow code from the file to run.
 
     Raises:
         CheckpointError: missing, broken, not a SAM, or of another type.
@@ -156,7 +156,7 @@ def load_sam(path: Path, model_type: str | None = None, *, unsafe: bool = False)
 
 
 def fingerprint(encoder: nn.Module) -> str:
-    """A hash of the weights, in hexadecimal digits: the same for the same weights in whatever file they come."""
+    """A hash of the weights, in hexadecimal digits: the same for the same weights in any file."""
     digest = hashlib.blake2b(digest_size=16)
     for name, value in sorted(encoder.state_dict().items()):
         digest.update(f"{name} {tuple(value.shape)}".encode())

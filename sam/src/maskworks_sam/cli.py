@@ -36,7 +36,7 @@ AUTOMATIC = replace(MODEL, prompt_suffix=None, message_format=image_messages)
 
 
 def _model() -> Model:
-    """Whether prompts are read has to be known before the flags are parsed."""
+    """With prompts or without: known before the flags are parsed."""
     return AUTOMATIC if "--automatic" in sys.argv[1:] else MODEL
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from maskworks import config, options
 from maskworks.commands.run import SOME_FAILED, run_command, say
 from maskworks.config import flag
+from maskworks.config.arguments import add_flags
 from maskworks_sam.options import EncoderConfig
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def embed(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns the exit code: 3 if there are images whose embedding is not in the folder now."""
     parser = options.new_parser("sam_embed", "Segment Anything: embeddings for the images in a folder, ahead of time.")
     options.add_model_options(parser, EmbedConfig, without=_ABOUT_IMAGES)
-    options.add_flags(parser, "folder", EmbedConfig, only=_ABOUT_IMAGES)
+    add_flags(parser, "folder", EmbedConfig, only=_ABOUT_IMAGES)
     options.add_image_options(parser)
     options.add_log_options(parser)
     return run_command(parser, _embed, argv)

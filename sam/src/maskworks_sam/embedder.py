@@ -23,11 +23,11 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """What the encoder makes of an image.
+    """The encoder's result for an image.
 
     Attributes:
         values: (256, h, w) float32, on the CPU.
-        hit: whether it did not have to be computed.
+        hit: True if it came from a cache.
         file: where it was put or found in the folder, None if nowhere; it may have had to go since.
     """
 
@@ -37,7 +37,7 @@ class Embedding:
 
 
 class Embedder:
-    """An image encoder with a memory for what it computed.
+    """An image encoder with a cache of its results.
 
     Args:
         encoder: the model.
@@ -57,7 +57,7 @@ class Embedder:
     def embed(self, images: Sequence[Image]) -> list[Embedding]:
         """The embeddings of images (H, W, 3) uint8 RGB; those that are not known are computed in one call.
 
-        Whoever asks for an image first has a miss, whoever asks again has a hit, also within one call.
+        The first request for an image is a miss, every further one a hit, also within one call.
 
         Raises:
             OutOfMemory: together they do not fit.

@@ -1,6 +1,6 @@
 """SAM's image encoder, made ready for inference: the weights of `segment_anything`, another way of computing.
 
-What differs from the package's own forward pass: attention never holds all scores, tokens that only pad a window are
+Differences from the package's own forward pass: attention never holds all scores, tokens that only pad a window are
 not multiplied with anything, and on CPUs linear layers run on prepacked weights, a few rows at a time, GELU included.
 """
 
@@ -18,7 +18,7 @@ from maskworks_sam.linear import make_linear
 from maskworks_sam.windows import Windows
 from maskworks_torch.cpu_operators.threads import each
 
-# What goes in and out of the products of so many rows stays in the cache of a core.
+# Operands and results of products of so many rows stay in the cache of a core.
 _MOST_ROWS = 512
 
 
@@ -28,7 +28,7 @@ class ImageEncoder(nn.Module):
     Args:
         package: the `ImageEncoderViT` to copy the weights from.
         device: where it runs.
-        dtype: the type of matrix products. What is added up from block to block stays float32.
+        dtype: the type of matrix products. The residual stream stays float32.
 
     Attributes:
         img_size: height and width of its input in pixels.
@@ -83,7 +83,7 @@ class Block(nn.Module):
         self.shrink = make_linear(mlp.lin2, device, dtype)
         self.dtype, self.heads = dtype, attention.num_heads
         self.windows = Windows.cut(grid, package.window_size, self.heads, device)
-        # On the CPU the scores of positions are float32 whatever the type of the products is.
+        # On the CPU the scores of positions are float32, independent of the type of the products.
         table_type = torch.float32 if device == "cpu" else dtype
         self.rel_h = relative_table(attention.rel_pos_h.detach(), self.windows.rows).to(device, table_type)
         self.rel_w = relative_table(attention.rel_pos_w.detach(), self.windows.columns).to(device, table_type)
@@ -107,7 +107,7 @@ class Block(nn.Module):
         """tokens (M, C) -> queries, keys and values of all heads (M + 1, 3 C); the last ones are those of padding.
 
         The package pads windows that reach beyond the image after the normalisation, with zeros, whose projections are
-        the biases. The padding takes part as keys, but nobody needs its answers.
+        the biases. The padding takes part as keys; its own outputs are not computed.
         """
         qkv = tokens.new_empty(len(tokens) + 1, 3 * tokens.shape[1], dtype=self.dtype)
         qkv[-1] = self.padding
@@ -119,7 +119,7 @@ class Block(nn.Module):
         return qkv
 
     def _mixed(self, qkv: Tensor, images: int) -> Tensor:
-        """qkv (M + 1, 3 C) -> (M, C): what each token gathers from the others in its window."""
+        """qkv (M + 1, 3 C) -> (M, C): the attention of each token over its window."""
         size = qkv.shape[1] // 3 // self.heads
         spread = qkv.view(-1, size).index_select(0, self.windows.spread(images))
         q, k, v = spread.view(3, images * self.windows.count * self.heads, -1, size)

@@ -39,7 +39,7 @@ class FolderCache:
 
     Args:
         folder: created when it is needed.
-        most_bytes: what all files together may take.
+        most_bytes: limit of all files together.
         shape: of every tensor; a file with another one, or of another type than float32, counts as damaged.
     """
 
@@ -50,7 +50,7 @@ class FolderCache:
         self._touched_since = time.monotonic()
 
     def path(self, key: str) -> Path:
-        """The file of a tensor, whether it is there or not."""
+        """The place of a tensor's file, which need not exist."""
         return self._folder / f"{key}{_SUFFIX}"
 
     def get(self, key: str) -> Tensor | None:
@@ -58,7 +58,7 @@ class FolderCache:
         path = self.path(key)
         try:
             with safe_open(path, "pt") as file:
-                # A copy: what is read is a view of the file, which may change or shrink after it was checked.
+                # A copy: the tensor is a view of the file, which may change or shrink after it was checked.
                 tensor: Tensor = file.get_tensor("embedding").clone()
                 checksum = (file.metadata() or {}).get("blake2b")
             if (tuple(tensor.shape), tensor.dtype) == (self._shape, torch.float32) and checksum == _checksum(tensor):
@@ -73,7 +73,7 @@ class FolderCache:
         return None
 
     def put(self, key: str, tensor: Tensor) -> bool:
-        """Keeps a tensor (float32, on the CPU), in place of older ones. Returns whether it is in the folder now."""
+        """Keeps a tensor (float32, on the CPU), in place of older ones. Returns True if it is in the folder now."""
         data = save({"embedding": tensor.contiguous()}, {"blake2b": _checksum(tensor)})
         if len(data) > self._most:
             self._warn(f"an embedding of {len(data)} bytes is more than all together may take; nothing is kept there")
@@ -102,7 +102,7 @@ class FolderCache:
                 os.utime(self.path(key))
 
     def _make_room(self, needed: int) -> None:
-        """Removes the files that were not used for longest, and what workers that died left half-written."""
+        """Removes the least recently used files, and half-written ones of dead workers."""
         files = []
         with os.scandir(self._folder) as entries:
             for entry in entries:

@@ -33,5 +33,5 @@ class MemoryCache:
 
     @property
     def nbytes(self) -> int:
-        """What the tensors take."""
+        """Size of the tensors."""
         return self._bytes

@@ -63,7 +63,7 @@ class TwoWay(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """What both directions share: the projections of the package's `Attention`, by head."""
+    """Both directions: the projections of the package's `Attention`, by head."""
 
     def __init__(self, package: Any) -> None:
         super().__init__()

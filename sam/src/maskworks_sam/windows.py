@@ -28,7 +28,7 @@ class Windows:
     columns: int
 
     def spread(self, images: int) -> Tensor:
-        """From (images tokens + 1) x 3 x heads vectors, the last token being the padding, to what attention takes.
+        """From (images tokens + 1) x 3 x heads vectors, the last token being the padding, to the operands of attention.
 
         That is, for queries, keys and values, for each image, window and head, the vectors of L tokens, row by row.
         """

@@ -30,11 +30,11 @@ class TensorMaskPredictor:
 
     Args:
         model: made ready with `TensorMask.prepare`.
-        segmenter: what `meta.segmenter` says.
+        segmenter: value of `meta.segmenter`.
         names: of the classes.
         threshold: scores are above it.
         batch_size: most images in one run of the network.
-        resize: whether images are resized as the model's config says.
+        resize: True to resize images as the model's config says.
     """
 
     def __init__(

@@ -88,7 +88,7 @@ def _numbers(output: Output) -> list[Tensor]:
 
 @torch.inference_mode()
 def _detections(output: Output, device: str) -> Finding:
-    """Whether sorting and non-maximum suppression choose here what they choose on the CPU."""
+    """True if sorting and non-maximum suppression choose the same here as on the CPU."""
     moved = replace(
         output,
         logits=[level.to(device) for level in output.logits],

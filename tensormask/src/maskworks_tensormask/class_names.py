@@ -1,4 +1,4 @@
-"""What classes are called."""
+"""Names of classes."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def read_image(text: bytes | bytearray, config: InputConfig) -> Bytes:
 
 
 def write_image(image: Bytes) -> bytes:
-    """The request for an image, (height, width, 3) uint8 RGB: what `read_image` reads."""
+    """The request for an image, (height, width, 3) uint8 RGB; the inverse of `read_image`."""
     planes = np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1))
     return jsontext.write({KEY: planes})
 

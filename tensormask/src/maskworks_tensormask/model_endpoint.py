@@ -25,7 +25,7 @@ class RawRequest(Request):
 
 
 class ModelEndpoint:
-    """The requests of old; the answer is the same whatever the headers say."""
+    """The requests of old; the answer does not depend on the headers."""
 
     path = PATH
 
@@ -65,7 +65,7 @@ class SavedTensors:
 
 
 def encode_saved(prediction: Prediction) -> bytes:
-    """What was found as a gzipped file of `torch.save`: a dictionary of tensors for n objects by falling score.
+    """The detections as a gzipped file of `torch.save`: a dictionary of tensors for n objects by falling score.
 
     `pred_masks` bool (n, H, W), `scores` float32 (n,), `pred_boxes` float32 (n, 4) of x0, y0, x1, y1 in pixels, and
     `pred_classes` int64 (n,), counted from 0. With nothing found n is 0.

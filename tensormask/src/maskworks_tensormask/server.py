@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from maskworks.predictor import Predictor
 
 NAME = "tensormask-server"
-# What the flags of this command have always been called.
+# The flags' names in earlier versions of this command.
 OTHER_NAMES = {
     "model": ["-tp", "-tb", "--tensormask-path"],
     "config": ["-cp", "--configuration-path"],

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 
 from maskworks import options
 from maskworks.commands.run import run_command, say
+from maskworks.config import LogConfig, check, from_args
+from maskworks.config.arguments import add_flags
+from maskworks.config.flag import flags
 from maskworks.errors import CheckpointError, ConfigError, MaskworksError
+from maskworks_tensormask.train_options import DataConfig, TrainConfig
 
 if TYPE_CHECKING:
     from maskworks_torch.training.interruption import Interruption
@@ -38,42 +42,26 @@ def new_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY VALUE", help="values over those of the config, e.g. SOLVER.BASE_LR 0.005"
     )
-    data = parser.add_argument_group("data")
-    data.add_argument("--annotations", type=Path, metavar="FILE", help="COCO annotations (default: the config's data "
-                      "set, e.g. coco_2017_train, in $DETECTRON2_DATASETS/coco or datasets/coco)")  # fmt: skip
-    data.add_argument("--images", type=Path, metavar="DIR", help="folder of the images; needed with --annotations")
-    run_group = parser.add_argument_group("training")
-    run_group.add_argument("--weights", metavar="FILE", help="weights to start from (default: the config's WEIGHTS)")
-    run_group.add_argument(
-        "--output_dir", type=Path, metavar="DIR", help="for checkpoints (default: the config's OUTPUT_DIR)"
-    )
-    run_group.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
-    run_group.add_argument(
-        "--device",
-        default="auto",
-        metavar="DEVICE",
-        help="auto (the first GPU, else the CPU), cpu, cuda:0, ... (default: auto)",
-    )
-    run_group.add_argument("--quiet", action="store_true", help="say nothing but warnings and errors")
+    add_flags(parser, "data", DataConfig)
+    add_flags(parser, "training", TrainConfig, without=flags(DataConfig))
     return parser
 
 
 def _train(args: argparse.Namespace) -> int:
-    if (args.annotations is None) != (args.images is None):
-        raise ConfigError(["--annotations and --images belong together; give both or none"])
+    settings = from_args(TrainConfig, args)
+    check(settings)
 
     from maskworks import log
-    from maskworks.config import LogConfig
     from maskworks_torch.training.interruption import Interrupted, Interruption
     from maskworks_torch.training.processes import Processes
     from tensormask.errors import CheckpointError as TensorMaskCheckpointError
     from tensormask.errors import ConfigError as TensorMaskConfigError
     from tensormask.errors import TensorMaskError
 
-    log.set_up(LogConfig(quiet=args.quiet))
+    log.set_up(LogConfig(quiet=settings.quiet))
     try:
-        with Interruption() as interruption, Processes.joined(args.device) as processes:
-            return _train_here(args, processes, interruption)
+        with Interruption() as interruption, Processes.joined(settings.device) as processes:
+            return _train_here(args.config, args.overrides, settings, processes, interruption)
     except Interrupted as stop:
         say(f"{stop}; --resume goes on from there")
         return 128 + stop.signal
@@ -85,31 +73,34 @@ def _train(args: argparse.Namespace) -> int:
         raise MaskworksError(str(error)) from None
 
 
-def _train_here(args: argparse.Namespace, processes: Processes, interruption: Interruption) -> int:
+def _train_here(
+    path: Path, overrides: Sequence[str], settings: TrainConfig, processes: Processes, interruption: Interruption
+) -> int:
     from tensormask import config_file
     from tensormask.config import Config
     from tensormask.training.coco_dataset import named_files, read_records
     from tensormask.training.training_loop import FINAL, train
     from tensormask.training.weights_file import weights_file
 
-    config = Config.from_file(args.config, args.overrides, training=True)
+    config = Config.from_file(path, overrides, training=True)
     if config.ims_per_batch % processes.count:
         raise ConfigError(
             [f"SOLVER.IMS_PER_BATCH is {config.ims_per_batch}; expected a multiple of {processes.count} processes"]
         )
-    places = [(args.annotations, args.images)]
-    if args.annotations is None:
+    if settings.annotations is None or settings.images is None:
         places = [named_files(name) for name in config.datasets_train]
+    else:
+        places = [(settings.annotations, settings.images)]
     records = [record for annotations, images in places for record in read_records(annotations, images, config)]
-    folder = args.output_dir or Path(config.output_dir)
+    folder = settings.output_dir or Path(config.output_dir)
     if processes.is_first:
         folder.mkdir(parents=True, exist_ok=True)
         config_file.write(replace(config, output_dir=str(folder)).as_nested(), folder / "config.yaml")
-        weights_file(args.weights or config.weights)
+        weights_file(settings.weights or config.weights)
     processes.wait()  # the first one downloads
-    weights = weights_file(args.weights or config.weights)
-    train(config, records, folder, processes, weights=weights, resume=args.resume, interruption=interruption)
-    if processes.is_first and not args.quiet:
+    weights = weights_file(settings.weights or config.weights)
+    train(config, records, folder, processes, weights=weights, resume=settings.resume, interruption=interruption)
+    if processes.is_first and not settings.quiet:
         say(f"trained: {folder / FINAL}, its config is {folder / 'config.yaml'}")
     return 0
 

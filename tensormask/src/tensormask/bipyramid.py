@@ -24,7 +24,7 @@ _STRIP = 32  # rows of the finest level that are fused at a time
 
 @dataclass(frozen=True, eq=False)
 class MaskPredictor:
-    """Computes masks of windows, and of the features only what these windows need.
+    """Computes masks of windows, and only the features that these windows need.
 
     Attributes:
         config: which variant it is.
@@ -142,7 +142,7 @@ class MaskPredictor:
 def _interpolated(x: Tensor, axis: int, first: int, last: int, scale: int, origin: int, size: int) -> Tensor:
     """Values `first` to `last` of an axis enlarged by `scale`, bilinearly, as if its ends went on for ever.
 
-    `x` has the values from `origin` on of the `size` that there are. Only what is asked for is made.
+    `x` has the values from `origin` on of the `size` that there are. Only the region is computed.
     """
     place = (torch.arange(first, last, device=x.device, dtype=torch.float32) + 0.5) / scale - 0.5
     low = place.clamp(min=0).floor()

@@ -22,7 +22,7 @@ from tensormask.errors import CheckpointError, UnsafeCheckpointError
 _IGNORED = ("anchor_generator.cell_anchors", "pixel_mean", "pixel_std", "num_batches_tracked")
 _MASK_BRANCH = "head.mask_"
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
-# What files of pickled arrays ask for.
+# Names in files of pickled arrays.
 _KNOWN = {**STAND_INS, "_codecs.encode": encode, "collections.OrderedDict": OrderedDict}
 
 
@@ -32,7 +32,7 @@ def load(net: nn.Module, path: Path) -> None:
     A network without masks may get its weights from a model with masks.
 
     Raises:
-        CheckpointError: missing, broken, or not of this network. What differs is named.
+        CheckpointError: missing, broken, or not of this network. It names the difference.
         UnsafeCheckpointError: reading it would run code from it.
     """
     found, own = read(path), net.state_dict()
@@ -62,7 +62,7 @@ def load(net: nn.Module, path: Path) -> None:
 
 
 def load_pretrained(net: nn.Module, path: Path) -> list[str]:
-    """Loads what fits from ImageNet weights (Caffe2's names, too) or from another model, to start training with.
+    """Loads the fitting parameters from ImageNet weights (Caffe2's names, too) or from another model, for a training.
 
     Returns:
         The names of the network's weights that the file does not have.

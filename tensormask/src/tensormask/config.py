@@ -19,7 +19,7 @@ from tensormask.errors import ConfigError
 
 _PYRAMID = ("p2", "p3", "p4", "p5", "p6", "p7")
 _STAGES = ("res2", "res3", "res4", "res5")
-# What the library has in one form only: key, the values it may have, and the value if the file does not say.
+# Features of one form only: key, supported values, and the value where the file has none.
 _FIXED: tuple[tuple[str, tuple[Any, ...], Any], ...] = (
     ("MODEL.META_ARCHITECTURE", ("TensorMask",), None),
     ("MODEL.BACKBONE.NAME", ("build_retinanet_resnet_fpn_backbone",), None),
@@ -31,7 +31,7 @@ _FIXED: tuple[tuple[str, tuple[Any, ...], Any], ...] = (
     ("MODEL.FPN.NORM", ("",), ""),
     ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", (((1.0,),),), ((1.0,),)),
 )
-# Likewise, of what only matters in training.
+# Likewise, for training only.
 _FIXED_IN_TRAINING: tuple[tuple[str, tuple[Any, ...], Any], ...] = (
     ("INPUT.CROP.ENABLED", (False,), False),
     ("DATALOADER.SAMPLER_TRAIN", ("TrainingSampler",), "TrainingSampler"),
@@ -39,7 +39,7 @@ _FIXED_IN_TRAINING: tuple[tuple[str, tuple[Any, ...], Any], ...] = (
     ("SOLVER.LR_SCHEDULER_NAME", ("WarmupMultiStepLR",), "WarmupMultiStepLR"),
     ("SOLVER.REFERENCE_WORLD_SIZE", (0,), 0),
 )
-# Lowest and highest of values: far beyond what anybody has trained.
+# Lowest and highest of values: far beyond any published model.
 _CHANNELS = (1, 65536)
 _COUNT = (1, 100_000)
 _SIDE = (1, 16384)
@@ -68,7 +68,7 @@ _training = partial(_key, training=True)
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What a config file says, by field; the names in the file stand beside them, defaults are detectron2's.
+    """The settings in a config file, by field; the names in the file stand beside them, defaults are detectron2's.
 
     Lengths are pixels, colours are in the order of `image_format` and of 0 to 255.
     """
@@ -136,12 +136,12 @@ class Config:
 
     @classmethod
     def from_file(cls, path: str | Path, overrides: Sequence[str] = (), *, training: bool = False) -> Config:
-        """Reads a config file of detectron2; see `config_file.read`. What does not matter here is not looked at.
+        """Reads a config file of detectron2; see `config_file.read`. Keys without effect here are ignored.
 
         Args:
             path: the file.
             overrides: KEY VALUE KEY VALUE ..., over those of the file; the keys are known here or stand in the file.
-            training: whether to refuse what this library cannot train with, too.
+            training: True to refuse settings unsupported in training, too.
 
         Raises:
             ConfigError: it cannot be read, a value is of the wrong type or range, or it asks for what this library
@@ -180,7 +180,7 @@ class Config:
         return result
 
     def problems(self, *, training: bool) -> Iterator[str]:
-        """What is wrong with the values, each with its key, or nothing; of those for training only if it is asked."""
+        """Problems of the values, each with its key; of those for training only on request."""
         for item in dataclasses.fields(self):
             value, rules = getattr(self, item.name), item.metadata
             if rules["training"] and not training:

@@ -23,7 +23,7 @@ _LARGEST_FILE = 1024 * 1024
 _DEEPEST = 20
 # Keys that had another name in files without VERSION, or with VERSION 1.
 _RENAMED = {("MODEL", "WEIGHT"): "WEIGHTS", ("TEST", "DETECTIONS_PER_IMG"): "DETECTIONS_PER_IMAGE"}
-# Keys of detectron2 that are usual on its command line and change nothing here, and what does.
+# Keys of detectron2 that are usual on its command line and without effect here, and the flags instead.
 _WITHOUT_EFFECT = {
     "MODEL.DEVICE": "give --device", "TEST.EVAL_PERIOD": "nothing is evaluated while it trains",
     "DATASETS.TEST": "nothing is evaluated while it trains", "VIS_PERIOD": "no pictures are written",
@@ -77,7 +77,7 @@ def write(values: dict[str, Any], path: Path) -> None:
 
 
 def literal(text: str) -> Any:
-    """What a string stands for: the value of a Python literal, else the string itself."""
+    """The value of a string: that of a Python literal, else the string itself."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about escapes in strings that are paths
@@ -148,7 +148,7 @@ def _written_out(value: Any, known: dict[int, float]) -> float:
     if not isinstance(value, (dict, list, tuple)):
         return 1
     if id(value) not in known:
-        known[id(value)] = math.inf  # for what contains itself
+        known[id(value)] = math.inf  # for a value that contains itself
         items = value.values() if isinstance(value, dict) else value
         known[id(value)] = 1 + sum(_written_out(item, known) for item in items)
     return known[id(value)]

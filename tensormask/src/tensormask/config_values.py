@@ -30,7 +30,7 @@ def as_lists(value: Any) -> Any:
 
 
 def typed(value: Any, default: Any, of: type) -> tuple[Any, str]:
-    """A value as its field wants it, and what is wrong with it, or nothing.
+    """A value in its field's type, and its problem, or "".
 
     Args:
         value: as found.
@@ -46,7 +46,7 @@ def typed(value: Any, default: Any, of: type) -> tuple[Any, str]:
 
 
 def bounds_problem(value: Any, low: int, high: int) -> str:
-    """What is wrong with a number, or with those in lists of lists, or nothing: each has to be from low to high."""
+    """The problem of a number, or of those in lists of lists, or "": each has to be from low to high."""
     if isinstance(value, tuple):
         return next(filter(None, (bounds_problem(item, low, high) for item in value)), "")
     if low <= value <= high:

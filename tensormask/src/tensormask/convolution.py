@@ -74,7 +74,7 @@ class Conv(nn.Conv2d):
         self.relu = relu
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, C', H', W'). The residual has the result's shape; nobody may need it afterwards."""
+        """(N, C, H, W) -> (N, C', H', W'). The residual has the result's shape and may be overwritten."""
         y = super().forward(x)
         if self.norm is not None:
             y = self.norm(y)

@@ -1,7 +1,7 @@
 """Every error that tensormask raises on its own account.
 
     TensorMaskError
-    ├── ConfigError                  a config file cannot be read, or asks for what this library does not have
+    ├── ConfigError                  a config file cannot be read, or asks for an unsupported feature
     ├── CheckpointError              a file of weights is missing, broken, or not for this network
     │   └── UnsafeCheckpointError    reading the file would run code from it
     └── DatasetError                 a COCO data set is missing, broken, or empty
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 
 class TensorMaskError(Exception):
-    """Base of the errors here. The text says what was wrong, what was expected, and what to do."""
+    """Base of the errors here. The text names the fault, the expectation and the remedy."""
 
 
 class ConfigError(TensorMaskError):
@@ -36,7 +36,7 @@ class UnsafeCheckpointError(CheckpointError):
     """Reading the file would run code from it.
 
     Attributes:
-        offender: what the file asks for, e.g. `posix.system`.
+        offender: the name that the file calls, e.g. `posix.system`.
     """
 
     def __init__(self, message: str, offender: str) -> None:

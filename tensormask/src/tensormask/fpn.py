@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,8 +20,11 @@ class TopBlock(nn.Module):
         self.p7 = Conv(out_channels, out_channels, 3, stride=2)
 
     def forward(self, res5: Tensor) -> tuple[Tensor, Tensor]:
-        p6 = self.p6(res5)
-        return p6, self.p7(F.relu(p6))
+        # On CPUs in the precision of the weights: oneDNN's bfloat16 gradient of a strided convolution is not finite
+        # at times where the map is one pixel wide.
+        with torch.autocast("cpu", enabled=False):
+            p6 = self.p6(res5.to(self.p6.weight.dtype))
+            return p6, self.p7(F.relu(p6))
 
 
 class FPN(nn.Module):
@@ -39,7 +43,7 @@ class FPN(nn.Module):
             self.add_module(f"fpn_output{stage}", Conv(config.fpn_out_channels, config.fpn_out_channels, 3))
 
     def freeze_unused(self, levels: int) -> None:
-        """Excludes from training what makes the levels behind the first ones."""
+        """Excludes from training the layers of the levels behind the first ones."""
         last = [*(f"fpn_output{stage}" for stage in (2, 3, 4, 5)), "top_block.p6", "top_block.p7"]
         for name in last[levels:]:
             self.get_submodule(name).requires_grad_(False)

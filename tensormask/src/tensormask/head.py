@@ -15,7 +15,7 @@ _PRIOR = 0.01  # the probability that every class starts with
 
 
 class Head(nn.Module):
-    """Towers of 3x3 convolutions, and what is predicted from them. A = anchors per location, K = classes.
+    """Towers of 3x3 convolutions, and the predictions from them. A = anchors per location, K = classes.
 
     `cls_score` has channels a K + k, `bbox_pred` a 4 + (dx, dy, dw, dh), `mask_pred_V` v V + u.
     """

@@ -22,7 +22,7 @@ from tensormask.preprocessing import Array
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What was found in one image, by falling score; n objects.
+    """The detections in one image, by falling score; n objects.
 
     Attributes:
         size: height and width of the image.

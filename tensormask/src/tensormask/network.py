@@ -20,7 +20,7 @@ _MOST_WEIGHTS = 2**30  # the network around ResNet-152 has 71 million
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """What the network says about a batch.
+    """The network's output for a batch.
 
     Attributes:
         logits: (N, anchors, K) per level; anchors are in the order of the grid.
@@ -35,7 +35,7 @@ class Output:
     grid: AnchorGrid
 
     def of(self, image: int) -> Output:
-        """What it says about one image, by its number: a batch of its own, whose masks cost nothing for the others."""
+        """The output for one image, by its number: a batch of its own, whose masks cost nothing for the others."""
         own = slice(image, image + 1)
         masks = replace(self.masks, pyramid=[level[own] for level in self.masks.pyramid])
         logits, deltas = ([level[own] for level in levels] for levels in (self.logits, self.deltas))

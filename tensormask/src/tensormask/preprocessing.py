@@ -41,7 +41,7 @@ def resize(image: Array, size: tuple[int, int]) -> Array:
 
 
 def padded_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width rounded up to what the network takes."""
+    """Height and width rounded up to the network's multiple."""
     height, width = size
     return -(-height // _MULTIPLE) * _MULTIPLE, -(-width // _MULTIPLE) * _MULTIPLE
 

@@ -47,7 +47,7 @@ class Region:
         )
 
     def of(self, x: Tensor, origin: Region | None = None) -> Tensor:
-        """This part of a map (..., H, W), or of what is the region `origin` of it."""
+        """This part of a map (..., H, W), or of its region `origin`."""
         top, left = (0, 0) if origin is None else (origin.top, origin.left)
         return x[..., self.top - top : self.bottom - top, self.left - left : self.right - left]
 

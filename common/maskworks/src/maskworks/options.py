@@ -1,15 +1,12 @@
-"""From the flags of configs to those of a command line."""
+"""The flags of the commands: which configs they take, and under what headings."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import MISSING, Field
-from typing import Any
+from collections.abc import Collection
 
 from maskworks import __version__
 from maskworks.config import (
-    Config,
     FolderConfig,
     HttpConfig,
     InputConfig,
@@ -21,9 +18,8 @@ from maskworks.config import (
     RedisServerConfig,
     ShapeConfig,
 )
-from maskworks.config.flag import Flag, flags
-
-Names = Mapping[str, Sequence[str]]
+from maskworks.config.arguments import Names, add_flags, add_group
+from maskworks.config.flag import flags
 
 
 def new_parser(prog: str, description: str, *, short_help: bool = True) -> argparse.ArgumentParser:
@@ -33,29 +29,6 @@ def new_parser(prog: str, description: str, *, short_help: bool = True) -> argpa
         parser.add_argument("--help", action="help", help="show this help message and exit")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
-
-
-def add_flags(
-    parser: argparse.ArgumentParser,
-    title: str,
-    config: type[Config],
-    *,
-    only: Collection[str] | None = None,
-    without: Collection[str] = (),
-    others: Names | None = None,
-) -> None:
-    """The flags of a config as a group of the help, in the order of its fields.
-
-    Args:
-        parser: gets the group.
-        title: shown above the flags in the help.
-        config: the class whose fields become flags.
-        only: the names of some of them, if not all are wanted.
-        without: the names of those that are not wanted.
-        others: further names of flags, by the field.
-    """
-    names = [name for name in flags(config) if name not in without and (only is None or name in only)]
-    _add_group(parser, title, config, names, others or {})
 
 
 def add_model_options(
@@ -68,7 +41,7 @@ def add_model_options(
     """The model's own flags, then those of every model; `without` and `others` as in `add_flags`."""
     common = flags(ModelConfig)
     own = [name for name in flags(config) if name not in common and name not in without]
-    _add_group(parser, "model", config, [*own, *common], others or {})
+    add_group(parser, "model", config, [*own, *common], others or {})
 
 
 def add_folder_options(parser: argparse.ArgumentParser) -> None:
@@ -116,38 +89,6 @@ def add_watch_options(parser: argparse.ArgumentParser) -> None:
         "--check", action=_Check, nargs="?", choices=("ready", "live"), const="ready", metavar="ready|live",
         help="only see whether this command runs here and is well: exit 0 or 1; with live, its server may be away",
     )  # fmt: skip
-
-
-def _add_group(
-    parser: argparse.ArgumentParser, title: str, config: type[Config], names: Sequence[str], others: Names
-) -> None:
-    group, known = parser.add_argument_group(title), flags(config)
-    for name in names:
-        field, flag = known[name]
-        _add(group, name, field, flag, others.get(name, ()))
-
-
-def _add(group: Any, name: str, field: Field[Any], flag: Flag, others: Sequence[str]) -> None:
-    if not flag.metavar:
-        group.add_argument(f"--{name}", action="store_true", help=flag.text)
-        return
-    required = field.default is MISSING
-    default, text = None if required else field.default, flag.text
-    if required:
-        text += " (required)"
-    elif default is not None:
-        text += f" (default: {default})"
-    group.add_argument(
-        *others,
-        f"--{name}",
-        dest=name,
-        type=flag.kind,
-        metavar=flag.metavar,
-        help=text,
-        choices=flag.choices or None,
-        default=default,
-        required=required,
-    )
 
 
 class _Check(argparse.Action):

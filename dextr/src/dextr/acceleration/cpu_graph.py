@@ -1,4 +1,4 @@
-"""Replaces the parts of a folded net by what computes the same faster on a CPU."""
+"""Replaces the parts of a folded net by faster equivalents for CPUs."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _is_upsample(graph: fx.GraphModule, node: fx.Node) -> bool:
 
 
 def _is_plain_conv(module: nn.Module | None, kernel: int) -> TypeGuard[nn.Conv2d]:
-    """Whether it is a convolution of that kernel that keeps the size and mixes all channels."""
+    """True for a convolution of that kernel that keeps the size and mixes all channels."""
     if not isinstance(module, nn.Conv2d):
         return False
     geometry = (module.kernel_size, module.padding, module.stride, module.dilation, module.groups)

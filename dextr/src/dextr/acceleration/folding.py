@@ -29,7 +29,7 @@ def fold(net: nn.Module) -> fx.GraphModule:
 
 
 def clean(graph: fx.GraphModule) -> fx.GraphModule:
-    """Drops nodes and modules that nothing uses any more, and compiles what is left."""
+    """Drops unused nodes and modules, and compiles the rest."""
     graph.graph.eliminate_dead_code()
     graph.graph.lint()  # type: ignore[no-untyped-call]
     graph.delete_all_unused_submodules()
@@ -54,7 +54,7 @@ def _fold_norm(graph: fx.GraphModule, node: fx.Node, norm: nn.BatchNorm2d) -> No
 
 
 class _Tracer(fx.Tracer):
-    """Takes the branch that a valid input takes: all that our nets ask about a tensor is whether its size is wrong."""
+    """Takes the branch of a valid input: our nets branch on wrong sizes only."""
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""What the U-nets have in common: the four-channel stem, the decoder block, and the final stage at full resolution."""
+"""Parts of all U-nets: the four-channel stem, the decoder block, and the final stage at full resolution."""
 
 from __future__ import annotations
 

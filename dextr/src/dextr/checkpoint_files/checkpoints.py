@@ -90,13 +90,13 @@ class Checkpoint:
                 net = architectures.build(self.arch, architectures.num_classes_of(self.state_dict))
             check_size(self.target_size_yx, getattr(net, "BLOCK_SIZE", (1, 1)))
             net.load_state_dict(self.state_dict, assign=True)
-            return net.float()  # only now: the weights are as many as the net's, whatever a file has in it
+            return net.float()  # only now: there are as many weights as the net has, not as many as the file claims
         except (LookupError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{self.origin}: it does not make a {self.arch}: {str(error)[:500]}") from error
 
 
 def load(path: str | Path) -> Checkpoint:
-    """Reads a model file, by its content whatever its name, onto the CPU. No code from the file is run.
+    """Reads a model file, by its content, not its name, onto the CPU. No code from the file is run.
 
     Raises:
         CheckpointError: the file is missing, broken, or no DEXTR model.
@@ -113,7 +113,7 @@ def load(path: str | Path) -> Checkpoint:
 
 
 def load_unsafe(path: str | Path) -> object:
-    """The object in a `torch.save` file, on the CPU, made by running whatever code the file asks for.
+    """The object in a `torch.save` file, on the CPU, made by running the code in the file.
 
     Raises:
         CheckpointError: that fails.
@@ -126,7 +126,7 @@ def load_unsafe(path: str | Path) -> object:
 
 
 def from_object(value: object, origin: str) -> Checkpoint:
-    """A checkpoint from what a `torch.save` file holds: the dict of `as_dict`, or the shells of a whole model."""
+    """A checkpoint from the content of a `torch.save` file: the dict of `as_dict`, or the shells of a whole model."""
     if isinstance(value, Shell):
         return Checkpoint.from_values(pickled_model.values(value, origin), origin)
     if isinstance(value, dict) and value.get("format") == FORMAT:

@@ -20,7 +20,7 @@ def cache_folder() -> Path:
 
 
 def cached_file(url: str, sha256: str) -> Path:
-    """The file's place in the cache; what is not there yet is downloaded, see `maskworks_torch.download`.
+    """The file's place in the cache; a missing file is downloaded, see `maskworks_torch.download`.
 
     Args:
         url: its last part is the name of the file.

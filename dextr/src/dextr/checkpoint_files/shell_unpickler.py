@@ -19,7 +19,7 @@ from maskworks_torch.numpy_stand_ins import STAND_INS, Array, ArrayType, encode
 
 
 class Shell:
-    """What is left of an instance of a foreign class: its attributes. `kind` is the full name of that class."""
+    """The remains of an instance of a foreign class: its attributes. `kind` is the full name of that class."""
 
     kind: ClassVar[str] = ""
 
@@ -109,10 +109,10 @@ class ShellUnpickler(ClosedUnpickler):
 
     Raises (from `load`):
         UnknownName: a name that is in none of the tables.
-        pickle.UnpicklingError, and what else a malformed pickle causes.
+        pickle.UnpicklingError, and any error of a malformed pickle.
     """
 
-    # What takes any memory for a few bytes of a file; torch never writes that.
+    # A few bytes of a file could take any memory; torch never writes that.
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {
         code: load for code, load in ClosedUnpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]
     }

@@ -1,1 +1,1 @@
-"""What happens to an image and its object masks before they reach the network: data sets, transforms, geometry."""
+"""From image files and object masks to the network's input: data sets, transforms, geometry."""

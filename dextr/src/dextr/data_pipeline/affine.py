@@ -134,7 +134,7 @@ def pil_to_torch(mtx: Matrices, dst_size: Size, src_size: Size | None = None, al
         mtx: (N, 2, 3), destination to source coordinates; pixel i covers the interval [i, i + 1).
         dst_size: (H, W) of the destination.
         src_size: (H, W) of the source; that of the destination by default.
-        align_corners: what `affine_grid` and `grid_sample` will be given.
+        align_corners: the argument of `affine_grid` and `grid_sample`.
     """
     src_size = dst_size if src_size is None else src_size
     source, destination = (_extent_to_unit(size, align_corners) for size in (src_size, dst_size))

@@ -1,4 +1,4 @@
-"""From a sample to what a batch holds of it: bytes, which become the network's input where they are needed.
+"""From a sample to its part of a batch: bytes, which become the network's input where they are needed.
 
 A fifth of the memory of the input itself goes from the workers to this process and on to the device, and the arithmetic
 is done there for a whole batch; see `network_input.normalise_batch`. An item is a dict of tensors:

@@ -1,4 +1,4 @@
-"""The transforms under the names of the original; `sample` says what they work on."""
+"""The transforms under the names of the original, for samples as in `sample`."""
 
 from __future__ import annotations
 

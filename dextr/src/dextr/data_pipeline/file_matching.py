@@ -82,7 +82,7 @@ def _check_one_folder(paths: Sequence[Path]) -> None:
     for path in paths[1:]:
         if path.parent != paths[0].parent:
             raise DataError(
-                f"{paths[0]} and {path} have the same name, which has to tell what annotation belongs to what image; "
+                f"{paths[0]} and {path} have the same name, by which annotations are matched to images; "
                 "give each of them a name of its own, or narrow the pattern"
             )
 

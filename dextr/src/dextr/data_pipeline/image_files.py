@@ -21,7 +21,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 Size: TypeAlias = tuple[int, int]
 
 _INDEXED_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N")
-# What Pillow's readers raise on broken files, depending on where they break.
+# Errors of Pillow's readers on broken files, depending on the place of the damage.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 

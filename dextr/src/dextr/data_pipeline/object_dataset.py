@@ -55,7 +55,7 @@ class DextrDataset(Dataset[Any], ABC):
     pixels of this value belong to no object.
 
     Args:
-        object_meta_path: file that keeps what was found in the annotations; it is made if missing, and again when an
+        object_meta_path: file that keeps the metadata of the objects; it is made if missing, and again when an
             annotation, as listed by `annotation_paths`, has changed. None: look through the annotations each time.
         transform: applied to every sample; None leaves it as it is.
         load_input: False leaves the image out, which is enough to compare masks.
@@ -111,7 +111,7 @@ class DextrDataset(Dataset[Any], ABC):
         return image.height, image.width
 
     def name_of(self, img_i: int) -> str:
-        """What messages call image `img_i`."""
+        """The name of image `img_i` in messages."""
         return f"image {img_i}"
 
     def view(self, *, transform: Transform | None = None, load_input: bool = True) -> Self:
@@ -204,7 +204,7 @@ class DextrDataset(Dataset[Any], ABC):
     def _find_objects(
         self, progress_fn: Progress | None, on_bad_image: OnBadImage | None
     ) -> tuple[ObjectMetadata, bool]:
-        """The objects of all images, and whether none of these was bad."""
+        """The objects of all images; the flag is True if no image was bad."""
         indices, outlines, good = [], [], 0
         read = self._annotation if on_bad_image is None else self._checked_annotation
 
@@ -221,7 +221,7 @@ class DextrDataset(Dataset[Any], ABC):
     def _each_image(
         self, look: Callable[[int], T], progress_fn: Progress | None, on_bad_image: OnBadImage | None
     ) -> Iterator[tuple[int, T]]:
-        """The numbers of the images that are not bad, with what `look` gives for them."""
+        """The numbers of the images that are not bad, with their results of `look`."""
         with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
             # Threads, as decoding files is most of the work, and PIL does it in parallel.
             numbers: Iterable[int] = range(self.num_images)

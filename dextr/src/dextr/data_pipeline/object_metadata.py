@@ -51,7 +51,7 @@ class ObjectMetadata:
 
     @classmethod
     def load(cls, path: PathLike, fingerprint: str) -> ObjectMetadata | None:
-        """What `save` wrote; None if there is no such file or its fingerprint is another one.
+        """The metadata that `save` wrote; None if there is no such file or its fingerprint is another one.
 
         Raises:
             ValueError: the file is something else, for example a pickle of the original, which is never opened.

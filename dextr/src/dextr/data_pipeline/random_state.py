@@ -11,7 +11,7 @@ class TransformRandom:
 
     In the main process it is the one given, or one seeded by the operating system. In a worker of a DataLoader it is
     seeded by the worker's own seed, once per worker: workers never repeat each other's draws, and the generator of the
-    DataLoader decides all of them. After `reseed`, what is drawn follows from its key alone.
+    DataLoader decides all of them. After `reseed` all draws follow from its key alone.
 
     Args:
         rng: the state for the main process; None for one that the operating system seeds.

@@ -34,7 +34,7 @@ class DextrTrainingTransform:
         extreme_range: how far, in pixels of the target, a point may be from the end of the object that it marks.
         noise_std: standard deviation of the Gaussian noise on the points, in pixels of the target.
         blob_sigma: standard deviation of the heat map's Gaussians, in pixels of the target.
-        hflip: mirror half of the samples. The original does so whatever is said here; here False is honoured, and
+        hflip: mirror half of the samples. The original ignores this argument; here False is honoured, and
             costs the same draws, so that seeds keep their meaning.
         rot_range: the angle is uniform in ±rot_range, in radians.
         fix_box_to_extreme: True: the box of the noisy points defines the crop, as in inference. False: the box of the
@@ -142,7 +142,7 @@ class DextrTrainingTransform:
     def _cropped_as_in_inference(
         self, image: Image.Image, mask: Image.Image, picks: PointsXY, turn: tuple[Matrices, Matrices]
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], PointsYX]:
-        """What `augment` gives, for points (x, y) in the pixels of the turned image."""
+        """The result of `augment`, for points (x, y) in the pixels of the turned image."""
         points = np.floor(picks)[:, ::-1]
         crop_yx = crop.crop_box(points, self.target_size_yx, self.padding)
         x0, y0, x1, y1 = crop.image_box(crop_yx)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 1 << 15  # pixels that are worked on at a time: what fits into a core's cache
+_BLOCK = 1 << 15  # pixels at a time: as many as fit into a core's cache
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ MAX_COORDINATE = float(2**24)
 
 @dataclass(frozen=True)
 class CropSettings:
-    """What a net expects its input to look like; the fields are those of `DextrModel`."""
+    """The form of a net's input; the fields are those of `DextrModel`."""
 
     target_size_yx: tuple[int, int]
     padding: int

@@ -12,7 +12,7 @@ from dextr.inference.heatmap import Combine
 MEAN = (0.485, 0.456, 0.406, 0.008)
 STD = (0.229, 0.224, 0.225, 0.066)
 
-# Per colour, what each of the 256 byte values becomes; rounded step by step in float32 as the original does.
+# Per colour, the input for each of the 256 byte values; rounded step by step in float32 as the original does.
 _BYTES = np.arange(256, dtype=np.float32) / np.float32(255)
 _COLOURS = [(_BYTES - np.float32(mean)) / np.float32(std) for mean, std in zip(MEAN[:3], STD[:3], strict=True)]
 

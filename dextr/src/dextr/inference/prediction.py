@@ -61,7 +61,7 @@ def predict_patches(
     sizes = [image_size(image) for image in images]
     crops = [crop_box(rows, settings.target_size_yx, settings.padding) for rows in points]
     patches = [NOTHING] * len(crops)
-    # A crop that has no extent or misses the image gives an empty mask whatever the net says.
+    # A crop that has no extent or misses the image gives an empty mask without the net.
     visible = [i for i, (crop, size) in enumerate(zip(crops, sizes, strict=True)) if pasted_box(crop, size) is not None]
     batches = InputBatches(
         [images[i] for i in visible], [points[i] for i in visible], [crops[i] for i in visible], settings, batch_size

@@ -17,7 +17,7 @@ def main(
 
     Args:
         argv: the flags; None takes those of the process.
-        prog: what messages call the program.
+        prog: the program's name in messages.
         models: files that --load_model knows by a name.
 
     Returns:

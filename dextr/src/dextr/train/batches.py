@@ -1,4 +1,4 @@
-"""The batches that training and validation work on; `data_pipeline.batch_items` says what is in them."""
+"""The batches of training and validation; `data_pipeline.batch_items` has their content."""
 
 from __future__ import annotations
 

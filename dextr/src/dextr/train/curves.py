@@ -32,7 +32,7 @@ class Curves:
 
     Args:
         files: of the job.
-        epochs: how many epochs are done; what the files have beyond them is dropped.
+        epochs: number of epochs that are done; later ones in the files are dropped.
     """
 
     def __init__(self, files: JobFiles, epochs: int) -> None:

@@ -41,7 +41,7 @@ class Callbacks:
     """
 
     def is_over(self) -> bool:
-        """Whether to end before the next epoch."""
+        """True to end before the next epoch."""
         return False
 
     def on_step_begin(self, loop: EpochLoop) -> None:
@@ -65,7 +65,7 @@ class EpochLoop:
     """Trains the epochs that are left. Between their steps the net is in evaluation mode.
 
     Attributes:
-        model: its net is what the trainer trains.
+        model: the trainer trains its net.
         trainer: takes the steps.
         batches: without end.
         steps_per_epoch: steps of the optimiser.

@@ -66,7 +66,7 @@ def _trained(
 
 
 class Job(Callbacks):
-    """The epochs of a job, in one of its processes: what they leave on disk, on the terminal, and for --resume."""
+    """The epochs of a job, in one of its processes: files, terminal, and state for --resume."""
 
     def __init__(
         self, config: TrainConfig, prepared: Prepared, processes: Processes, interruption: Interruption, log: JobLog
@@ -107,7 +107,7 @@ class Job(Callbacks):
         )
 
     def is_over(self) -> bool:
-        """Whether too many validations came without a better mIoU."""
+        """True if too many validations came without a better mIoU."""
         patience = self.config.patience
         return patience is not None and self.state.validations_since_best >= patience
 
@@ -195,7 +195,7 @@ class Job(Callbacks):
         )
 
     def outcome(self) -> str:
-        """What there is in the end."""
+        """Last messages: the best validation and the files."""
         state, files = self.state, self.config.files
         end = f"Stopped early after epoch {state.epoch}" if self.is_over() else "Done"
         best = f"; best {files.best} (mIoU {state.best_miou:.3%}, epoch {state.best_epoch})" if state.best_epoch else ""

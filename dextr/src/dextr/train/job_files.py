@@ -15,7 +15,7 @@ from maskworks.atomic_write import replacing
 
 @dataclass(frozen=True)
 class JobFiles:
-    """What a job writes."""
+    """The files of a job."""
 
     job_name: str
 
@@ -41,7 +41,7 @@ class JobFiles:
 
     @property
     def checkpoint(self) -> Path:
-        """The model as it is, with what --resume needs."""
+        """The latest model, with the state for --resume."""
         return Path("checkpoints", f"{self.job_name}.pth")
 
     @property

@@ -1,4 +1,4 @@
-"""What a training says: on standard output, above the progress bar, and in the job's log."""
+"""Messages of a training: on standard output, above the progress bar, and in the job's log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class JobLog:
     the same job can be started once they are corrected.
 
     Args:
-        path: the log's file; lines are added to what is there. None: nothing is said or written.
+        path: the log's file; lines are appended. None: no message, no file.
     """
 
     def __init__(self, path: Path | None) -> None:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 
 def balanced_binary_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Binary cross entropy in which object and background count the same, whatever their areas are.
+    """Binary cross entropy in which object and background have equal weight, independent of their areas.
 
     With m the mean of a sample's target, a pixel has the weight m + (1 - 2m) * target, as in the original: m in the
     background, 1 - m in the object.

@@ -22,7 +22,7 @@ from dextr.errors import DataError
 from dextr.train.config import TrainConfig
 from dextr.train.job_log import Say
 
-# What makes a data set, given `progress_fn` and `on_bad_image`.
+# Makes a data set, given `progress_fn` and `on_bad_image`.
 Source = Callable[..., PhotoDataset]
 
 _SHOWN = 3
@@ -31,7 +31,7 @@ _BAD_SHOWN = 20
 
 @dataclass(frozen=True)
 class ObjectSets:
-    """What to train and to validate on, without transforms; `validation` is None if there is nothing to."""
+    """The data sets of a training, without transforms; `validation` is None if there is none."""
 
     training: PhotoDataset
     validation: PhotoDataset | None
@@ -42,7 +42,7 @@ class ObjectSets:
 
 
 def find_objects(config: TrainConfig, say: Say) -> ObjectSets:
-    """Look through all annotations and images, and say what was found.
+    """Look through all annotations and images, and report the objects.
 
     Raises:
         DataError: nothing matches, a file cannot be read or fits badly, or there are no objects.

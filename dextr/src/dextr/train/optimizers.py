@@ -21,8 +21,8 @@ def parameter_groups(
         net: has the lists `pretrained_parameters` and `new_parameters`, as our architectures do. A net without them is
             taken as new.
         learning_rate: base rate.
-        pretrained_lr_factor: what the rate of the pretrained parameters is multiplied by.
-        new_lr_factor: what the rate of the new parameters is multiplied by.
+        pretrained_lr_factor: factor of the rate of the pretrained parameters.
+        new_lr_factor: factor of the rate of the new parameters.
     """
     pretrained = getattr(net, "pretrained_parameters", [])
     new = getattr(net, "new_parameters", list(net.parameters()))

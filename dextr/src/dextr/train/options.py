@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import Field
 from pathlib import Path
-from typing import Any
 
 from dextr import __version__
-from dextr.train.config import TrainConfig, options
+from dextr.train.config import GROUPS, TrainConfig
+from maskworks.config.arguments import add_flags
 
 _DESCRIPTION = """Train a DEXTR model, or go on from one. The log goes to logs/log_JOB_NAME.txt, the curves to
 logs/JOB_NAME.csv and logs/tensorboard/JOB_NAME, the model to checkpoints/JOB_NAME.pth, and the one of the best
@@ -34,25 +33,6 @@ def new_parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("job_name", metavar="JOB_NAME", help="any name; names the files that are written")
-    groups: dict[str, Any] = {}
-    for one in options():
-        title = one.metadata["group"]
-        if title not in groups:
-            groups[title] = parser.add_argument_group(title)
-        _add(groups[title], one)
+    for title, config in GROUPS.items():
+        add_flags(parser, title, config)
     return parser
-
-
-def _add(group: Any, one: Field[Any]) -> None:
-    kind, choices, text = (one.metadata[name] for name in ("kind", "choices", "text"))
-    if kind is bool:
-        group.add_argument(f"--{one.name}", action="store_true", default=one.default, help=text)
-        if one.default:
-            group.add_argument(f"--no_{one.name}", action="store_false", dest=one.name, help="do not")
-        return
-    if one.default not in (None, ""):
-        text += " (default: %(default)s)"
-    metavar = "|".join(choices) or {int: "N", float: "X", str: "TEXT"}[kind]
-    group.add_argument(
-        f"--{one.name}", type=kind, choices=choices or None, default=one.default, metavar=metavar, help=text
-    )

@@ -1,4 +1,4 @@
-"""What a training works with, made from its settings or from its checkpoint."""
+"""Model, trainer and batches of a training, made from its settings or from its checkpoint."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Prepared:
     """A training in one of its processes, ready to run.
 
     Attributes:
-        model: on the process's device; its net is what the trainer trains.
+        model: on the process's device; the trainer trains its net.
         state: where the training is.
         trainer: takes the steps.
         batches: those of this process, from where the training is.

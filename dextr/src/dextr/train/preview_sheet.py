@@ -1,4 +1,4 @@
-"""A picture of what a model predicts in a validation."""
+"""A picture of a model's predictions in a validation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PredictionSheet:
         self._tiles: list[NDArray[np.uint8]] = []
 
     def watch(self, first: int, batch: Batch, masks: NDArray[np.uint8]) -> None:
-        """Takes what is wanted of a batch; see `validation.validate`."""
+        """Takes samples out of a batch; see `validation.validate`."""
         for index, mask in enumerate(masks):
             if first + index in self._wanted:
                 truth, crop = (batch[name][index].numpy() for name in ("target_mask", "crop"))

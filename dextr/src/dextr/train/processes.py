@@ -41,7 +41,7 @@ class Processes(processes.Processes):
 
 
 def _freeze_unused(net: nn.Module, device: torch.device) -> None:
-    """Take parameters that the output does not depend on out of the training: nobody would send their gradients."""
+    """Take parameters that the output does not depend on out of the training: their gradients would never be sent."""
     from dextr.inference.prediction import evaluating
 
     with evaluating(net):

@@ -1,6 +1,6 @@
 """The order of the samples in a training, and their randomness, as functions of a seed and a place.
 
-The stream has no state but the place: a training that goes on at some place continues it exactly, whatever the number
+The stream has no state but the place: a training that goes on at some place continues it exactly, for any number
 of workers, and several processes share it by taking every n-th place.
 """
 
@@ -73,7 +73,7 @@ class StreamedDataset(Dataset[Any]):
         return self.dataset[place.sample]
 
     def random_key(self, place: Place) -> tuple[int, ...]:
-        """What the draws at a place follow from; see `TransformRandom.reseed`."""
+        """The key of the draws at a place; see `TransformRandom.reseed`."""
         return *_key(self.seed, place.number), 1
 
 

@@ -20,7 +20,7 @@ from dextr.train.loss import balanced_binary_cross_entropy
 
 @dataclass
 class Trainer:
-    """A net and what changes it.
+    """A net and its optimiser.
 
     Attributes:
         net: on `device`; gives a dict whose `out` is trained. May be wrapped or compiled.
@@ -72,7 +72,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave, with the same optimiser and schedule."""
+        """Go on from a `state_dict`, with the same optimiser and schedule."""
         self.iteration = state["iteration"]
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:

@@ -71,7 +71,7 @@ def training_loop(
         val_every_n_epochs: validate after every so many epochs, and at the end.
         torch_device: where to train.
         num_workers: processes that prepare samples; 0 prepares them in this one.
-        verbose: log the sizes of the data sets and a line per epoch. What is done does not depend on it.
+        verbose: log the sizes of the data sets and a line per epoch.
         on_epoch_finished: called after each epoch and its validation with the number of the epoch, from 0, and the
             model, in evaluation mode.
         seed: repeats shuffles, augmentation and torch's random numbers; None takes one from torch's generator.

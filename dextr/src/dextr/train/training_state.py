@@ -1,4 +1,4 @@
-"""What an interrupted training needs to go on, kept in the job's checkpoint beside the model."""
+"""The state of an interrupted training, kept in the job's checkpoint beside the model."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class TrainingState:
 
     Attributes:
         seed: of order, augmentation and dropout.
-        settings: what `TrainConfig.fixed` gave.
-        objects: what `ObjectSets.digest` gave.
+        settings: of `TrainConfig.fixed`.
+        objects: the digest of `ObjectSets.digest`.
         epoch: epochs that are done, validation included.
         losses: of the steps in the epoch that is not done.
         best_miou, best_epoch: of the best validation, the epoch counted from 1; -1 and 0 if there was none.
@@ -44,7 +44,7 @@ class TrainingState:
     validations_since_best: int = 0
 
     def is_best(self, miou: float) -> bool:
-        """Note a validation; whether it is the best so far."""
+        """Note a validation; True if it is the best so far."""
         if not miou > self.best_miou:  # also if it is not a number
             self.validations_since_best += 1
             return False
@@ -73,7 +73,7 @@ def save_best(files: JobFiles, model: DextrModel) -> None:
 
 @dataclass(frozen=True)
 class Resumed:
-    """A checkpoint to go on from: the model, the state, and what the trainer loads."""
+    """A checkpoint to go on from: the model, the state, and the trainer's own."""
 
     model: Checkpoint
     state: TrainingState
@@ -81,7 +81,7 @@ class Resumed:
 
 
 def load(path: Path) -> Resumed:
-    """What `save` wrote, read without running code from it.
+    """The checkpoint that `save` wrote, read without running code from it.
 
     Raises:
         CheckpointError: it is something else, or broken.

@@ -20,7 +20,7 @@ from dextr.train.loss import balanced_binary_cross_entropy
 
 @dataclass(frozen=True)
 class Validation:
-    """What a validation found.
+    """The result of a validation.
 
     Attributes:
         loss: mean over the objects.
@@ -83,7 +83,7 @@ def validate(
             figures.losses += [
                 balanced_binary_cross_entropy(*one).item() for one in zip(logits[:, None], target[:, None], strict=True)
             ]
-            # In 8 bit and truncated: what prediction makes of the same logits.
+            # In 8 bit and truncated, as predictions are.
             masks = torch.sigmoid(logits[:, 0]).mul_(255).to(torch.uint8).cpu().numpy()
             for mask, crop_yx in zip(masks, batch["crop_yx"].double().numpy(), strict=True):
                 true_mask = np.asarray(truth[numbers[len(figures.ious)]]["target_mask"]) > 127

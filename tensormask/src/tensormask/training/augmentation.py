@@ -1,4 +1,4 @@
-"""Random sizes and flips, of images and what is in them."""
+"""Random sizes and flips of images and their objects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Augmentation:
     config: Config
 
     def apply(self, image: Array, annotations: Sequence[dict[str, Any]], rng: np.random.Generator) -> Sample:
-        """An image (H, W, 3) uint8 and its annotations to (3, h, w) uint8 and what is in it."""
+        """An image (H, W, 3) uint8 and its annotations to (3, h, w) uint8 and its ground truth."""
         sizes, height, width = self.config.min_size_train, image.shape[0], image.shape[1]
         by_range = self.config.min_size_train_sampling == "range"
         shortest = int(rng.integers(sizes[0], sizes[-1] + 1)) if by_range else int(rng.choice(sizes))

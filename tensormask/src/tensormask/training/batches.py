@@ -28,7 +28,7 @@ class EndlessBatches(Sampler[list[tuple[int, int]]]):
         seed: of shuffles and augmentation, the same in all processes.
         processes: this one among them.
         start: batches to leave out, because they were before an interruption.
-        grouped: whether the images of a batch shall be all upright or all wide.
+        grouped: True for batches of images that are all upright or all wide.
     """
 
     def __init__(

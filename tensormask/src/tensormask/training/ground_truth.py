@@ -1,4 +1,4 @@
-"""What is in a training image."""
+"""The ground truth of a training image."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from tensormask.config import Config
 
 
 def make_optimizer(net: nn.Module, config: Config) -> SGD:
-    """SGD with momentum over what is trained; biases may have a rate and a decay of their own."""
+    """SGD with momentum over the trained parameters; biases may have a rate and a decay of their own."""
     named = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
     decay = config.weight_decay if config.weight_decay_bias is None else config.weight_decay_bias
     groups: list[dict[str, Any]] = [
@@ -33,7 +33,7 @@ def make_scheduler(optimizer: SGD, config: Config) -> LambdaLR:
 
 
 def rate_factor(iteration: int, config: Config) -> float:
-    """What the base rate is multiplied with in an iteration, counted from 0."""
+    """Factor of the base rate in an iteration, counted from 0."""
     factor = config.lr_gamma ** bisect_right(sorted(config.lr_steps), iteration)
     if iteration >= config.warmup_iters:
         return factor

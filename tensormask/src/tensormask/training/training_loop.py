@@ -34,7 +34,7 @@ _REPORT_PERIOD = 20
 
 
 class LossNet(nn.Module):
-    """The network and its losses in one module, which is what data-parallel training needs."""
+    """The network and its losses in one module, as data-parallel training needs it."""
 
     def __init__(self, net: TensorMaskNet) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def train(
         records: the images.
         folder: of checkpoints and of `metrics.json`, a JSON object a line.
         processes: this one among those that train together.
-        weights: what to start from: ImageNet weights of the backbone, or a whole model. None: random values.
+        weights: to start from: ImageNet weights of the backbone, or a whole model. None: random values.
         resume: go on from the last checkpoint in the folder, if there is one.
         interruption: notes signals; in all processes or in none.
 
@@ -80,7 +80,7 @@ def train(
         log.info("%s: %d weights are not in it and start at random", weights, len(missing))
     net.to(processes.device).train()
     net.backbone.bottom_up.freeze(config.freeze_at)
-    net.backbone.freeze_unused(len(config.in_features))  # several processes wait for all gradients of what is trained
+    net.backbone.freeze_unused(len(config.in_features))  # several processes wait for all their gradients
     optimizer = make_optimizer(net, config)
     scaler = GradScaler(processes.device.type, enabled=config.amp and processes.device.type == "cuda")
     state = TrainingState(net, optimizer, make_scheduler(optimizer, config), scaler, seed)

@@ -71,7 +71,7 @@ class TrainingState:
                 self.scaler.load_state_dict(content["scaler"])
             self.seed = int(content.get("seed", self.seed))
             self.iteration = int(content["iteration"]) + 1
-        except Exception as error:  # noqa: BLE001  # whatever a broken file makes torch raise
+        except Exception as error:  # noqa: BLE001  # torch may raise anything on a broken file
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise CheckpointError(f"{path}: cannot be resumed from ({reason}); start without --resume") from None
         return True

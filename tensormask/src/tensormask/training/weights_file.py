@@ -49,6 +49,6 @@ def _place(url: str) -> Path:
 
 
 def _place_before(url: str) -> Path | None:
-    """Where earlier versions kept what is detectron2's own, by its path alone."""
+    """The place of detectron2's own files in earlier versions, by path alone."""
     parts = [part for part in urlsplit(url).path.split("/") if part]
     return cache_folder("tensormask").joinpath(*parts) if url.startswith(_ZOO) and ".." not in parts else None

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from maskworks import options, redis_syntax
 from maskworks.commands.run import run_command, say
-from maskworks.config import InputConfig, RedisServerConfig
+from maskworks.config import InputConfig, from_args
+from maskworks.config.arguments import add_flags
+from maskworks.config.redis_client import ClientConfig, ReceiveConfig, SendConfig
 from maskworks.errors import ConfigError, RequestError, TransportError
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ NOBODY_LISTENS = 3
 ERROR_RECEIVED = 3
 TIMED_OUT = 4
 
+_SHORT = {
+    "host": ("-H",), "port": ("-p",), "database": ("-d",), "channel": ("-c",), "image": ("-I",), "output_dir": ("-o",),
+    "file_prefix": ("-f",),
+}  # fmt: skip
 _AT_A_TIME = 16  # entries of a stream, which may be large
 
 AddPrompt = Callable[[argparse.ArgumentParser], None]
@@ -43,29 +49,17 @@ class Sender:
 def send(sender: Sender, argv: Sequence[str] | None = None) -> int:
     """`<name>_test_redis_send`: sends one request. Returns the exit code; 3 if nobody listens on the channel."""
     parser = options.new_parser(f"{sender.name}_test_redis_send", "Sends an image to a worker on Redis.")
-    _add_server(parser, "channel to send to, or name of the stream with --stream")
-    parser.add_argument("-I", "--image", metavar="FILE", type=Path, required=True, help="image to send (required)")
+    about_request = ("label", "id", "reply_to", "count")
+    add_flags(parser, "", SendConfig, without=about_request, others=_SHORT)
     sender.add_prompt(parser)
-    parser.add_argument("--label", metavar="N", type=int, help="palette index in the mask, 1 to 255 (default: 1)")
-    parser.add_argument("--id", metavar="ID", help="name of the request, comes back with the answer")
-    parser.add_argument("--reply_to", metavar="CHANNEL", help="where this answer is to go")
-    parser.add_argument("--count", metavar="N", type=int, default=1, help="how often to send it (default: 1)")
+    add_flags(parser, "", SendConfig, only=about_request)
     return run_command(parser, lambda args: _send(sender, args), argv)
 
 
 def receive(name: str, argv: Sequence[str] | None = None) -> int:
     """`<name>_test_redis_recv`: writes answers to files. Returns the exit code: 3 after an error, 4 if none came."""
     parser = options.new_parser(f"{name}_test_redis_recv", "Receives results from a worker on Redis and saves them.")
-    _add_server(parser, "channel (a pattern) to listen on, or name of the stream with --stream")
-    parser.add_argument("-o", "--output_dir", metavar="DIR", type=Path, required=True, help="for the files (required)")
-    parser.add_argument(
-        "-f", "--file_prefix", metavar="FORMAT", default="%Y%m%d_%H%M%S.%f",
-        help="names of the files without extension, as for strftime (default: %%Y%%m%%d_%%H%%M%%S.%%f)",
-    )  # fmt: skip
-    parser.add_argument("--count", metavar="N", type=int, help="end after so many answers (default: never)")
-    parser.add_argument("--timeout", metavar="S", type=float, help="end after so many seconds without an answer")
-    parser.add_argument("--errors", metavar="CHANNEL", help="where errors come from (default: CHANNEL_errors)")
-    parser.add_argument("--overlay", metavar="FILE", type=Path, help="the image: also write PREFIX-overlay.png with it")
+    add_flags(parser, "", ReceiveConfig, others=_SHORT)
     return run_command(parser, _receive, argv)
 
 
@@ -84,20 +78,8 @@ def read_prompt_file(path: Path) -> dict[str, Any]:
         raise ConfigError([error.message]) from None
 
 
-def _add_server(parser: argparse.ArgumentParser, channel: str) -> None:
-    defaults = RedisServerConfig()
-    host, port, db = defaults.redis_host, defaults.redis_port, defaults.redis_db
-    parser.add_argument("-H", "--host", metavar="HOST", default=host, help=f"Redis server (default: {host})")
-    parser.add_argument("-p", "--port", metavar="PORT", type=int, default=port, help=f"its port (default: {port})")
-    parser.add_argument("-d", "--database", metavar="DB", type=int, default=db, help=f"its database (default: {db})")
-    parser.add_argument("--url", metavar="URL", help="instead of these three: redis://, rediss:// (TLS) or unix://")
-    parser.add_argument("--password_env", metavar="NAME", help="environment variable with the password")
-    parser.add_argument("-c", "--channel", metavar="CHANNEL", required=True, help=f"{channel} (required)")
-    parser.add_argument("--stream", action="store_true", help="use a stream instead of a channel")
-
-
 @contextmanager
-def _connected(args: argparse.Namespace) -> Iterator[Any]:
+def _connected(config: ClientConfig) -> Iterator[Any]:
     """A client of the server that the flags name; what goes wrong with the server in the block is one error of ours.
 
     Raises:
@@ -109,17 +91,10 @@ def _connected(args: argparse.Namespace) -> Iterator[Any]:
 
     from maskworks.transports.redis.server import RedisServer
 
-    config = RedisServerConfig(
-        redis_host=args.host,
-        redis_port=args.port,
-        redis_db=args.database,
-        redis_password_env=args.password_env,
-        redis_url=args.url,
-    )
-    problems = [_own_flags(problem) for problem in config.problems()]
+    problems = [_own_flags(problem) for problem in config.server.problems()]
     if problems:
         raise ConfigError(problems)
-    server = RedisServer(config, threading.Event())
+    server = RedisServer(config.server, threading.Event())
     try:
         server.check()
         with server.errors():
@@ -138,77 +113,81 @@ def _own_flags(text: str) -> str:
 def _send(sender: Sender, args: argparse.Namespace) -> int:
     from maskworks.wire.client import encode_request
 
-    image, prompt = _read(args.image, "--image"), sender.read_prompt(args)
-    text = encode_request(image, prompt, label=args.label, name=args.id, reply_to=args.reply_to)
+    config = from_args(SendConfig, args)
+    image, prompt = _read(config.image, "--image"), sender.read_prompt(args)
+    text = encode_request(image, prompt, label=config.label, name=config.id, reply_to=config.reply_to)
     listeners = 0
-    with _connected(args) as client:
-        for _ in range(args.count):
-            if args.stream:
-                client.xadd(args.channel, {"data": text})
+    with _connected(config) as client:
+        for _ in range(config.count):
+            if config.stream:
+                client.xadd(config.channel, {"data": text})
             else:
-                listeners = client.publish(args.channel, text)
-    if not args.stream and not listeners:
-        say(f"nobody listens on {args.channel}; is the worker running, with --redis_in {args.channel}?")
+                listeners = client.publish(config.channel, text)
+    if not config.stream and not listeners:
+        say(f"nobody listens on {config.channel}; is the worker running, with --redis_in {config.channel}?")
         return NOBODY_LISTENS
     return 0
 
 
 def _receive(args: argparse.Namespace) -> int:
-    image = None if args.overlay is None else _image(args.overlay)
+    config = from_args(ReceiveConfig, args)
+    image = None if config.overlay is None else _image(config.overlay)
     try:
-        args.output_dir.mkdir(parents=True, exist_ok=True)
+        config.output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError([f"--output_dir: {args.output_dir}: {error.strerror}"]) from None
+        raise ConfigError([f"--output_dir: {config.output_dir}: {error.strerror}"]) from None
     received = errors = 0
-    with _connected(args) as client:
+    with _connected(config) as client:
         try:
-            for text in _from_stream(client, args) if args.stream else _from_channel(client, args):
-                errors += not _save(text, args, image)
+            for text in _from_stream(client, config) if config.stream else _from_channel(client, config):
+                errors += not _save(text, config, image)
                 received += 1
-                if received == args.count:
+                if received == config.count:
                     return ERROR_RECEIVED if errors else 0
         except KeyboardInterrupt:
             return ERROR_RECEIVED if errors else 0
         except BrokenPipeError:  # as of `| head -1`: nobody wants to know more names, nor what is left in the buffer
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return ERROR_RECEIVED if errors else 0
-    say(f"no answer for {args.timeout:g} s")
+    say(f"no answer for {config.timeout:g} s")
     return TIMED_OUT
 
 
-def _from_channel(client: Any, args: argparse.Namespace) -> Iterator[bytes]:
+def _from_channel(client: Any, config: ReceiveConfig) -> Iterator[bytes]:
     """Messages until none has come for --timeout seconds."""
-    subscription, errors = client.pubsub(ignore_subscribe_messages=True), args.errors or f"{args.channel}_errors"
+    subscription, errors = client.pubsub(ignore_subscribe_messages=True), config.errors_from
     # The server sends a message once for each pattern that it matches.
-    subscription.psubscribe(*([args.channel] if redis_syntax.matches(args.channel, errors) else [args.channel, errors]))
-    deadline = _deadline(args)
+    subscription.psubscribe(
+        *([config.channel] if redis_syntax.matches(config.channel, errors) else [config.channel, errors])
+    )
+    deadline = _deadline(config)
     while time.monotonic() < deadline:
         message = subscription.get_message(timeout=min(1.0, max(0.0, deadline - time.monotonic())))
         if message is not None:
             yield message["data"]
-            deadline = _deadline(args)
+            deadline = _deadline(config)
 
 
-def _from_stream(client: Any, args: argparse.Namespace) -> Iterator[bytes]:
+def _from_stream(client: Any, config: ReceiveConfig) -> Iterator[bytes]:
     """Entries from the start of the stream on, until none has come for --timeout seconds."""
-    last: dict[str, str | bytes] = {args.channel: "0", args.errors or f"{args.channel}_errors": "0"}
-    deadline = _deadline(args)
+    last: dict[str, str | bytes] = {config.channel: "0", config.errors_from: "0"}
+    deadline = _deadline(config)
     while time.monotonic() < deadline:
         block = int(1000 * min(1.0, max(0.001, deadline - time.monotonic())))
         for name, entries in client.xread(last, _AT_A_TIME, block) or ():
             for entry, fields in entries:
                 last[name.decode()] = entry
                 yield fields.get(b"data", b"")
-                deadline = _deadline(args)
+                deadline = _deadline(config)
 
 
-def _deadline(args: argparse.Namespace) -> float:
-    return float("inf") if args.timeout is None else time.monotonic() + args.timeout
+def _deadline(config: ReceiveConfig) -> float:
+    return float("inf") if config.timeout is None else time.monotonic() + config.timeout
 
 
-def _save(text: bytes, args: argparse.Namespace, image: Bytes | None) -> bool:
+def _save(text: bytes, config: ReceiveConfig, image: Bytes | None) -> bool:
     """Writes the files of one answer and names them; False if it is an error, or no answer at all."""
-    prefix = args.output_dir / datetime.now().strftime(args.file_prefix)
+    prefix = config.output_dir / datetime.now().strftime(config.file_prefix)
     try:
         parts = _files(text, prefix.name, image)
     except RequestError as error:

@@ -1,6 +1,6 @@
 """A flag is one line: the field of a config with its default, its help and its check.
 
-`maskworks.options` makes command-line flags of the fields, `Config.problems` checks their values.
+`maskworks.config.arguments` makes command-line flags of the fields, `Config.problems` checks their values.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def flag(
     return dataclasses.field(default=default, metadata={_KEY: Flag(metavar, text, kind, choices, least)})
 
 
-def switch(text: str) -> Any:
-    """A field that is a flag without a value: on if it is given, off otherwise."""
-    return dataclasses.field(default=False, metadata={_KEY: Flag("", text)})
+def switch(text: str, default: bool = False) -> Any:
+    """A field that is a flag without a value: on if it is given. One that is on by default has a `--no_` flag, too."""
+    return dataclasses.field(default=default, metadata={_KEY: Flag("", text)})
 
 
 def with_default(config: type[Config], name: str, default: Any) -> Any:
@@ -67,7 +67,7 @@ class Config:
         for name, (_, own) in flags(type(self)).items():
             value = getattr(self, name)
             if own.least is not None and value is not None and not (math.isfinite(value) and value >= own.least):
-                yield f"--{name}: {value} is too small; expected a number of at least {own.least}"
+                yield f"--{name}: {value} is out of range; expected at least {own.least}"
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)

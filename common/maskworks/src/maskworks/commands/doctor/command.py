@@ -13,6 +13,7 @@ from maskworks.commands.doctor.finding import Finding, guarded
 from maskworks.commands.run import run_command, say
 from maskworks.config import ModelConfig, RedisServerConfig, check
 from maskworks.config import from_args as config_from
+from maskworks.config.arguments import add_flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     doctor = verbs.add_parser(
         "doctor", help="see whether this installation is right", description=text, allow_abbrev=False
     )
-    options.add_flags(doctor, "device", ModelConfig, without=("compile",))
+    add_flags(doctor, "device", ModelConfig, without=("compile",))
     options.add_redis_server_options(doctor)
     doctor.add_argument("--weights", metavar="FILE", nargs="+", type=Path, default=[], help="model files to identify")
     doctor.add_argument("--json", action="store_true", help="for programs: a JSON array instead of the table")
