@@ -26,7 +26,6 @@ import redis
 
 from benchmarks.harness import Row
 from benchmarks.pipeline_overhead import PROMPT, SIZES, FixedMask, decoded, jpeg
-from maskworks.config import InputConfig
 from maskworks.formats import PromptMessages
 from maskworks.pipeline import Pipeline
 from maskworks.types import Job
@@ -83,7 +82,7 @@ def middle(results: list[Measured]) -> Measured:
 
 def bare(text: bytes, count: int) -> float:
     """Median seconds to decode a message and encode its answer in one thread."""
-    pipeline = Pipeline(predictor=FixedMask(), input_config=InputConfig())
+    pipeline = Pipeline(predictor=FixedMask())
     times = []
     for _ in range(ROUNDS):
         start = time.perf_counter()

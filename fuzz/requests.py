@@ -10,14 +10,14 @@ import numpy as np
 
 from fuzz.images import LIMITS
 from fuzz.target import Target
-from maskworks.config import InputConfig
 from maskworks.errors import RequestError
 from maskworks.formats import PromptMessages
 from maskworks.geometry import compose, fill
+from maskworks.images.reader import InProcessDecoder
 from maskworks.pipeline import Pipeline
 from maskworks.predictor import Result
 from maskworks.transports.http.multipart import read_parts
-from maskworks.types import Address, Instance, Job, Prediction, Request
+from maskworks.types import Address, ImageDecoder, Instance, Job, Prediction, Request
 from maskworks.wire import jsontext
 from maskworks.wire.opex import encode_opex
 from maskworks.wire.reply import decode_reply, encode_reply
@@ -114,14 +114,14 @@ class Messages(PromptMessages):
 class Pairs(Messages):
     """Image and prompt apart."""
 
-    def read(self, job: Job, limits: InputConfig) -> Request:
-        return read_pair(job, limits)
+    def read(self, job: Job, decoder: ImageDecoder) -> Request:
+        return read_pair(job, decoder)
 
     def address(self, job: Job) -> Address:
         return Address(job.id)
 
 
-PIPELINE = Pipeline(predictor=Bright(), input_config=LIMITS)
+PIPELINE = Pipeline(predictor=Bright(), decoder=InProcessDecoder(LIMITS))
 
 MESSAGE = Target(run_message, messages)
 PAIR = Target(run_pair, pairs)

@@ -31,6 +31,15 @@ def requests(prefix: str, seed: int) -> Iterator[Request]:
         yield _spoilt(good, rng) if rng.random() < BAD_SHARE else good
 
 
+def photo_request() -> tuple[bytes, object, tuple[int, int]]:
+    """The first photo, the points of its first object, and its width and height."""
+    path = min(PHOTOS.glob("*.jpg"))
+    prompt = json.loads(path.with_suffix(".points").read_bytes())
+    with Image.open(path) as photo:
+        size = photo.size
+    return path.read_bytes(), prompt.get("objects", [prompt])[0]["points"], size
+
+
 def _good(name: str, photo: Image.Image, prompt: dict[str, object], rng: random.Random) -> Request:
     """The photo at another size and in another format, with labels of its own, so that no answer fits another one."""
     scale = rng.uniform(0.3, 1.0)

@@ -1,4 +1,4 @@
-"""What a worker process uses, read from /proc."""
+"""What a worker uses with all the processes that it has started, read from /proc."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+from tests.support.children import children
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Resident memory in bytes, open files, threads."""
+    """Bytes of memory of all processes (PSS: what they share counts once); open files and threads of the worker."""
 
     memory: int
     files: int
@@ -25,6 +25,15 @@ def usage(process: int) -> Usage:
         OSError: it is gone.
     """
     folder = Path("/proc") / str(process)
-    memory = int((folder / "statm").read_text().split()[1]) * _PAGE
+    memory = sum(_memory(number) for number in (process, *children(process)))
     status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
     return Usage(memory, len(os.listdir(folder / "fd")), int(status["Threads"]))
+
+
+def _memory(process: int) -> int:
+    """PSS in bytes; 0 for one that has ended meanwhile."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))

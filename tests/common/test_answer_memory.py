@@ -12,6 +12,7 @@ from maskworks.config import InputConfig, ShapeConfig
 from maskworks.drawing import draw
 from maskworks.errors import ImageTooLarge
 from maskworks.geometry import compose, trace
+from maskworks.images.reader import InProcessDecoder
 from maskworks.overlay import draw_overlay
 from maskworks.packed_mask import PackedMask
 from maskworks.pipeline import Pipeline
@@ -122,7 +123,7 @@ def pair(objects, size=(40, 50)):
 
 def test_masks_that_may_take_too_much_are_refused_before_the_model_runs():
     model = Bright()
-    pipeline = Pipeline(predictor=model, input_config=InputConfig(max_mask_pixels=40 * 50 * 3))
+    pipeline = Pipeline(predictor=model, decoder=InProcessDecoder(InputConfig(max_mask_pixels=40 * 50 * 3)))
     good, bad = pipeline.run([pair(3)])[0], pipeline.run([pair(4)])[0]
     assert good.error is None
     assert bad.error.code == "image_too_large"

@@ -7,6 +7,7 @@ import pytest
 
 from maskworks.config import LoopConfig
 from maskworks.errors import TransportError
+from maskworks.images.reader import InProcessDecoder
 from maskworks.loop import Loop
 from maskworks.pipeline import Pipeline
 from maskworks.transports.memory import MemoryTransport
@@ -29,11 +30,14 @@ def loop(transport, predictor=None, stop=None, *, batch_size=1, batch_wait_ms=0.
     return Loop(transport, pipeline, config, stop or threading.Event(), **settings)
 
 
-def test_every_job_ends_once_and_in_order_of_the_model():
+@pytest.mark.parametrize("in_order", [True, False])
+def test_every_job_ends_once_and_in_order_where_that_is_promised(in_order):
     transport, predictor = MemoryTransport(jobs(30)), Bright()
-    metrics = loop(transport, predictor, batch_size=4).run()
-    assert sorted(int(job.id) for job, _ in transport.outcomes) == list(range(30))
-    assert [name for batch in predictor.batches for name in batch] == [str(i) for i in range(30)]
+    metrics = loop(transport, predictor, batch_size=4, in_order=in_order).run()
+    ended = [int(job.id) for job, _ in transport.outcomes]
+    seen = [int(name) for batch in predictor.batches for name in batch]
+    assert sorted(ended) == sorted(seen) == list(range(30))
+    assert not in_order or ended == seen == list(range(30))
     assert (metrics.done, metrics.failed, metrics.objects) == (30, 0, 30)
 
 
@@ -67,6 +71,66 @@ def test_no_more_is_held_than_promised(batch_size):
     under_test.run()
     assert all(in_work <= found for found, in_work in held)
     assert max(found for found, _ in held) <= 2 * batch_size + 4
+
+
+class Held(InProcessDecoder):
+    """Does not end with images of one body until it is let go."""
+
+    def __init__(self, body):
+        super().__init__()
+        object.__setattr__(self, "body", body)
+        object.__setattr__(self, "let_go", threading.Event())
+
+    def decode(self, data):
+        if data == self.body:
+            assert self.let_go.wait(60)
+        return super().decode(data)
+
+
+def held(number, slow=1):
+    """Jobs of which the first `slow` are held, and what holds them."""
+    body = encoded(fmt="BMP")
+    first = [a_job(f"slow {index}", body, PROMPT, format=MASKS) for index in range(slow)]
+    return MemoryTransport([*first, *jobs(number)]), Held(body)
+
+
+def let_go_after(number, decoder):
+    """Notes what ends, and lets go once so many have ended."""
+    ended = []
+
+    def note(job, outcome):
+        ended.append(job.id)
+        if len(ended) == number:
+            decoder.let_go.set()
+
+    return ended, note
+
+
+@pytest.mark.parametrize(("slow", "others"), [(1, 4), (6, 20)])
+def test_what_takes_long_to_decode_holds_nothing_back(slow, others):
+    """Also where as many take long as the loop would hold at a time."""
+    transport, decoder = held(others, slow)
+    ended, note = let_go_after(others, decoder)
+    Loop(
+        transport, Pipeline(predictor=Bright(), decoder=decoder), LoopConfig(), threading.Event(), on_outcome=note
+    ).run()
+    assert sorted(ended[:others], key=int) == [str(index) for index in range(others)]
+    assert len(ended) == slow + others
+
+
+def test_a_promised_order_waits_for_what_takes_long_to_decode():
+    transport, decoder = held(4)
+
+    class Noting(Pipeline):
+        def decode(self, job):
+            found = super().decode(job)
+            if job.id == "3":
+                decoder.let_go.set()
+            return found
+
+    pipeline = Noting(predictor=Bright(), decoder=decoder)
+    Loop(transport, pipeline, LoopConfig(), threading.Event(), in_order=True).run()
+    assert [job.id for job, _ in transport.outcomes] == ["slow 0", "0", "1", "2", "3"]
 
 
 def test_step_without_work_returns():

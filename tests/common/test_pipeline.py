@@ -12,6 +12,7 @@ from PIL import Image
 from maskworks.config import InputConfig, ShapeConfig
 from maskworks.errors import BadImage, OutOfMemory
 from maskworks.formats import PromptMessages
+from maskworks.images.reader import InProcessDecoder
 from maskworks.overlay import draw_overlay
 from maskworks.pipeline import Pipeline
 from maskworks.types import Instances
@@ -177,5 +178,5 @@ def test_specks_leave_mask_and_polygons_together(min_area, parts):
 
 
 def test_limits_reach_the_decoder():
-    (outcome,) = pipeline(input_config=InputConfig(max_pixels=10)).run([a_job("a", encoded(), PROMPT)])
+    (outcome,) = pipeline(decoder=InProcessDecoder(InputConfig(max_pixels=10))).run([a_job("a", encoded(), PROMPT)])
     assert outcome.error.code == "image_too_large"

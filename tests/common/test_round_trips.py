@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opex import ObjectPredictions
 
-from maskworks.config import InputConfig
 from maskworks.errors import BadJson, BadPrompt, RequestError
 from maskworks.geometry import compose, fill, trace
+from maskworks.images.reader import InProcessDecoder
 from maskworks.types import Prediction, Request
 from maskworks.wire.opex import encode_opex
 from maskworks.wire.prompt import parse_prompt
@@ -100,7 +100,7 @@ def parsed_or_error(value):
 def test_messages_are_read_as_they_were_written(value, name, reply_to, under_prompt):
     text = {"image": base64.b64encode(encoded()).decode(), **({"prompt": value} if under_prompt else value)}
     text |= {key: given for key, given in (("id", name), ("reply_to", reply_to)) if given is not None}
-    request = read_message(a_job("entry", json.dumps(text).encode()), InputConfig())
+    request = read_message(a_job("entry", json.dumps(text).encode()), InProcessDecoder())
     assert request.id == ("entry" if name is None else name)
     assert (request.named, request.reply_to) == (name is not None, reply_to)
     assert request.source == json.loads(json.dumps(value))
@@ -113,7 +113,7 @@ def test_messages_are_read_as_they_were_written(value, name, reply_to, under_pro
 def test_messages_of_anything(value):
     entry = a_job("entry", json.dumps(value).encode())
     with pytest.raises(RequestError):
-        read_message(entry, InputConfig())
+        read_message(entry, InProcessDecoder())
     assert all(part is None or isinstance(part, str) for part in find_address(entry.body))
 
 
@@ -121,7 +121,7 @@ def test_messages_of_anything(value):
 @given(st.binary(max_size=200))
 def test_messages_that_are_no_text(data):
     with pytest.raises((BadJson, RequestError)):
-        read_message(a_job("entry", data), InputConfig())
+        read_message(a_job("entry", data), InProcessDecoder())
     assert all(part is None or isinstance(part, str) for part in find_address(data))
 
 

@@ -6,43 +6,8 @@ import pytest
 
 from tests.support.mmdet_school import NEEDS_MMDET
 from tests.support.process_memory import peak_megabytes
+from tests.support.whole_objects import DEXTR, SAM
 
-WHOLE = """
-import json
-import numpy as np
-from maskworks.config import InputConfig
-from maskworks.formats import MaskFiles
-from maskworks.pipeline import Pipeline
-from maskworks.types import Instance, Instances, Job
-from maskworks.wire.prompt import parse_prompt
-from maskworks.types import Request
-
-def image(height, width):
-    pixels = np.zeros((height, width, 3), np.uint8)
-    pixels[height // 4 : height // 2, width // 4 :] = 200
-    return pixels
-
-def objects(height, width, count):
-    corners = [[0, 5], [5, 0], [width - 1, 5], [5, height - 1]]
-    return {"objects": [{"points": corners}] * count}
-"""
-SAM = (
-    WHOLE
-    + """
-from tests.support.sam_models import adapter
-sam = adapter(automatic=AUTOMATIC, points_per_side=4, pred_iou_thresh=0.0, stability_score_thresh=0.0)
-sam.predict([Request("warm", image(30, 40), parse_prompt(objects(30, 40, 1)))])
-"""
-)
-DEXTR = (
-    WHOLE
-    + """
-from maskworks_dextr.adapter import DextrPredictor
-from maskworks_dextr.options import DextrConfig
-dextr = DextrPredictor.load(DextrConfig(model="demo", device="cpu", precision="fp32", threshold=0.01))
-dextr.predict([Request("warm", image(30, 40), parse_prompt(objects(30, 40, 1)))])
-"""
-)
 TENSORMASK = """
 import numpy as np
 import torch
@@ -120,21 +85,3 @@ def test_tensormask():
 def test_mmdetection():
     """The masks alone have 600 MB."""
     assert peak_megabytes(MMDET) < 250
-
-
-@pytest.mark.heavy("makes hundreds of masks of twelve megapixels and some of a hundred")
-@pytest.mark.parametrize(("height", "width", "count", "most"), [(3000, 4000, 255, 1000), (10_000, 10_000, 20, 2000)])
-def test_from_the_file_to_the_answer(height, width, count, most):
-    """As far as the limits on images and prompts allow."""
-    code = f"""
-from tests.support.samples import encoded
-from PIL import Image
-pipeline = Pipeline(predictor=sam)
-prompt = json.dumps(objects({height}, {width}, {count})).encode()
-job = Job("a", encoded(Image.fromarray(image({height}, {width}))), prompt, format=MaskFiles(overlay=True))
-
-def work():
-    (outcome,) = pipeline.run([job])
-    assert outcome.error is None and outcome.objects == {count}
-"""
-    assert peak_megabytes(SAM.replace("AUTOMATIC", "False") + code) < most

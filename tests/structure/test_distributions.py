@@ -179,9 +179,7 @@ def test_wheels_for_a_machine_without_network_are_ours(false_index, sources, tmp
     (install,) = {line for _, line in LINES if "--no-index" in line}
     dist = tmp_path / "dist"
     words = [str(dist) if word == "dist" else word for word in shlex.split(build)]
-    done = run(
-        sys.executable, "-m", *words, "--no-build-isolation", "--index-url", false_index.as_uri(), cwd=sources
-    )
+    done = run(sys.executable, "-m", *words, "--no-build-isolation", "--index-url", false_index.as_uri(), cwd=sources)
     assert done.returncode == 0, done.stderr
     found = chosen(false_index, tmp_path, *shlex.split(install)[1:], cwd=tmp_path)
     assert {"maskworks", "maskworks-torch", "redis", "torch"} <= found.keys()

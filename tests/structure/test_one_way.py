@@ -57,7 +57,7 @@ def test_only_wire_writes_errors():
 
 def test_the_pipeline_reads_and_writes_by_the_format_of_a_job_alone():
     names = {name.split(".")[1] for name in imported(CORE / "pipeline.py") if name.startswith("maskworks.")}
-    assert names == {"config", "drawing", "errors", "predictor", "types"}
+    assert names == {"config", "drawing", "errors", "images", "predictor", "types"}
     text = (CORE / "pipeline.py").read_text()
     assert text.count("job.format.") == 3
     assert {word for word in ("format.read(", "format.write(", "format.address(") if word in text} == {

@@ -20,7 +20,7 @@ class Answers:
         stopping: whether that is a right answer now.
         wrong: what was wrong with the others.
         cut_off: why the connection of some ended that got no answer, for people.
-        slowest: seconds of the slowest answer.
+        seconds: of each answer, but for those of hostile requests.
     """
 
     right: int = 0
@@ -28,7 +28,7 @@ class Answers:
     stopping: bool = False
     wrong: list[str] = field(default_factory=list)
     cut_off: dict[str, str] = field(default_factory=dict)
-    slowest: float = 0.0
+    seconds: list[float] = field(default_factory=list)
     _waiting: dict[str, tuple[Request, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -54,6 +54,10 @@ class Answers:
         """It was answered with a mask of this width and height, in which there are these labels; None if unknown."""
         self._conclude(name, lambda request: _difference(request, size, labels))
 
+    def waits_for(self, name: str) -> bool:
+        """Whether the request of this name is under way."""
+        return name in self._waiting
+
     def lost(self) -> list[str]:
         """The names of those that were never answered."""
         with self._lock:
@@ -67,7 +71,8 @@ class Answers:
     def _conclude(self, name: str, compare: Callable[[Request], str]) -> None:
         with self._lock:
             request, start = self._waiting.pop(name, (None, 0.0))
-            self.slowest = max(self.slowest, time.monotonic() - start if request else 0.0)
+            if request and not request.hostile:
+                self.seconds.append(time.monotonic() - start)
             problem = compare(request) if request else "answered twice, or never asked"
             if problem:
                 self.wrong.append(f"{name}: {problem}")

@@ -67,7 +67,7 @@ def run(*command: str | Path, cwd: Path = ROOT, **variables: str) -> subprocess.
 
 
 def copied_sources(folder: Path) -> Path:
-    """A copy of all that our wheels are built of: setuptools builds beside the sources, where one test at a time could."""
+    """A copy of what our wheels are built of: setuptools builds beside the sources, and there one test at a time."""
     leftovers = shutil.ignore_patterns("build", "__pycache__", "*.egg-info")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, folder / package, ignore=leftovers)

@@ -205,15 +205,15 @@ class HttpDriver(Driver):
 
     def prepare(self) -> list[str]:
         self._client = self._stack.enter_context(httpx.Client(timeout=60))
-        self._threads = self._stack.enter_context(ThreadPoolExecutor(8))
+        self._threads = self._stack.enter_context(ThreadPoolExecutor(32))
         self._asked: list[Future[None]] = []
         port = str(free_port())
-        self._url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{port}"
         return self._subject.command("http", "--host", "127.0.0.1", "--port", port)
 
     def ready(self) -> bool:
         try:
-            return self._client.get(f"{self._url}/ready").status_code == httpx.codes.OK
+            return self._client.get(f"{self.url}/ready").status_code == httpx.codes.OK
         except httpx.ConnectError:
             return False
 
@@ -234,7 +234,7 @@ class HttpDriver(Driver):
         if self._subject.suffix is not None:
             parts["prompt"] = ("b", request.prompt)
         try:
-            answer = self._client.post(f"{self._url}/predict", files=parts, headers={"Accept": "image/png"})
+            answer = self._client.post(f"{self.url}/predict", files=parts, headers={"Accept": "image/png"})
         except httpx.ConnectError:
             self.answers.failed(request.name, "overloaded")
             return

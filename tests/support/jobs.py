@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from maskworks.config import InputConfig
-from maskworks.types import Address, Job, Prediction, Request
+from maskworks.types import Address, ImageDecoder, Job, Prediction, Request
 from maskworks.wire.mask_png import encode_mask
 from maskworks.wire.opex import encode_opex
 from maskworks.wire.reply import encode_reply
@@ -23,12 +22,12 @@ def all_parts(prediction: Prediction) -> Mapping[str, bytes]:
 class Steps:
     """A format made of functions."""
 
-    reader: Callable[[Job, InputConfig], Request] = read_pair
+    reader: Callable[[Job, ImageDecoder], Request] = read_pair
     writer: Callable[[Prediction], Mapping[str, bytes]] = all_parts
     addresser: Callable[[Job], Address] = lambda job: Address(job.id)
 
-    def read(self, job: Job, limits: InputConfig) -> Request:
-        return self.reader(job, limits)
+    def read(self, job: Job, decoder: ImageDecoder) -> Request:
+        return self.reader(job, decoder)
 
     def write(self, prediction: Prediction) -> Mapping[str, bytes]:
         return self.writer(prediction)

@@ -19,6 +19,7 @@ class Request:
         code: of the error that it has to be answered with; None for a good one.
         labels: of which some are in the mask of a good one; None where it depends on what the model finds.
         size: width and height of its image.
+        hostile: nobody minds how long it takes.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Request:
     code: str | None = None
     labels: frozenset[int] | None = None
     size: tuple[int, int] = (0, 0)
+    hostile: bool = False
 
 
 def giant() -> bytes:

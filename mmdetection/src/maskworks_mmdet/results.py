@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar
 
-from maskworks.config import InputConfig
 from maskworks.geometry import min_area_rectangle
 from maskworks.overlay import encode_overlay
-from maskworks.types import Address, Job, Prediction, Region, Request
+from maskworks.types import Address, ImageDecoder, Job, Prediction, Region, Request
 from maskworks.wire.mask_png import encode_mask
 from maskworks.wire.opex import encode_opex
 from maskworks.wire.request import find_address, read_image_message, read_pair
@@ -31,8 +30,8 @@ class DetectionFiles:
     def suffixes(self) -> Mapping[str, str]:
         return {"mask": ".png", "overlay": "-overlay.png", "result": self.config.suffix}
 
-    def read(self, job: Job, limits: InputConfig) -> Request:
-        return read_pair(job, limits)
+    def read(self, job: Job, decoder: ImageDecoder) -> Request:
+        return read_pair(job, decoder)
 
     def write(self, prediction: Prediction) -> Mapping[str, bytes]:
         csv = self.config.prediction_format == "csv"
@@ -54,10 +53,10 @@ class DetectionMessages:
     config: MmdetConfig
     in_order: ClassVar[bool] = True
 
-    def read(self, job: Job, limits: InputConfig) -> Request:
+    def read(self, job: Job, decoder: ImageDecoder) -> Request:
         """A request that remembers when the work on it started; without an id of its own, this is what it is called."""
         started = str(datetime.now())
-        request = read_image_message(job, limits)
+        request = read_image_message(job, decoder)
         meta = {**request.image_meta, "started": started}
         return replace(request, id=request.id if request.named else started, image_meta=meta)
 

@@ -10,10 +10,9 @@ from typing import IO, Any, ClassVar, cast
 
 import numpy as np
 
-from maskworks.config import InputConfig
 from maskworks.geometry import overlap
 from maskworks.transports.http.media import GZIP, JSON
-from maskworks.types import Address, Job, Prediction, Request
+from maskworks.types import Address, ImageDecoder, Job, Prediction, Request
 from maskworks_tensormask.image_text import KEY, read_image
 
 PATH = "/model/"
@@ -52,9 +51,9 @@ class SavedTensors:
     name: str | None
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": GZIP}
 
-    def read(self, job: Job, limits: InputConfig) -> Request:
+    def read(self, job: Job, decoder: ImageDecoder) -> Request:
         """See `read_image` for the errors."""
-        image = read_image(job.body, limits)
+        image = read_image(job.body, decoder.limits)
         height, width = image.shape[:2]
         return RawRequest(job.id, image, image_meta={"width": width, "height": height, "format": "JSON"})
 

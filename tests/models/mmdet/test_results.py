@@ -11,7 +11,7 @@ from opex import ObjectPredictions
 
 from maskworks.config import InputConfig
 from maskworks.geometry import compose, trace
-from maskworks.images.reader import decode_image
+from maskworks.images.reader import InProcessDecoder, decode_image
 from maskworks.types import Instance, Prediction, Request
 from maskworks_mmdet import results
 from maskworks_mmdet.options import MmdetConfig, MmdetFolderConfig
@@ -135,7 +135,7 @@ def test_a_message_is_called_by_the_time_at_which_the_work_started():
 
     form = results.DetectionMessages(MmdetConfig(**FILES))
     assert form.in_order
-    request = form.read(a_job("request 1", encoded()), InputConfig())
+    request = form.read(a_job("request 1", encoded()), InProcessDecoder())
     image, _ = decode_image(encoded(), InputConfig())
     assert (request.image == image).all()
     reply = json.loads(form.write(Prediction(request, (), (), np.zeros((16, 24), np.uint8), {}))["reply"])
@@ -147,7 +147,7 @@ def test_a_json_message_keeps_its_id():
     from tests.support.redis_process import message
 
     form = results.DetectionMessages(MmdetConfig(**FILES))
-    request = form.read(a_job("request 1", message(id="cup-17", reply_to="mine")), InputConfig())
+    request = form.read(a_job("request 1", message(id="cup-17", reply_to="mine")), InProcessDecoder())
     assert (request.id, request.reply_to) == ("cup-17", "mine")
     reply = json.loads(form.write(Prediction(request, (), (), np.zeros((16, 24), np.uint8), {}))["reply"])
     assert reply["id"] == "cup-17"

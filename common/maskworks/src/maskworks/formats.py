@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from maskworks.config import InputConfig
 from maskworks.overlay import encode_overlay
-from maskworks.types import Address, Format, Job, Prediction, Request
+from maskworks.types import Address, Format, ImageDecoder, Job, Prediction, Request
 from maskworks.wire.mask_png import encode_mask
 from maskworks.wire.opex import encode_opex
 from maskworks.wire.reply import encode_reply
@@ -52,8 +51,8 @@ class MaskFiles:
     suffixes: ClassVar[Mapping[str, str]] = {"mask": ".png", "overlay": "-overlay.png", "opex": ".json"}
     keep_extension: ClassVar[bool] = False
 
-    def read(self, job: Job, limits: InputConfig) -> Request:
-        return read_pair(job, limits)
+    def read(self, job: Job, decoder: ImageDecoder) -> Request:
+        return read_pair(job, decoder)
 
     def write(self, prediction: Prediction) -> Mapping[str, bytes]:
         parts = {"mask": encode_mask(prediction.mask), "opex": encode_opex(prediction)}
@@ -68,8 +67,8 @@ class PromptMessages:
 
     in_order = False
 
-    def read(self, job: Job, limits: InputConfig) -> Request:
-        return read_message(job, limits)
+    def read(self, job: Job, decoder: ImageDecoder) -> Request:
+        return read_message(job, decoder)
 
     def write(self, prediction: Prediction) -> Mapping[str, bytes]:
         return {"reply": encode_reply(prediction)}
@@ -81,5 +80,5 @@ class PromptMessages:
 class ImageMessages(PromptMessages):
     """For models without prompts: an image file as it is, or JSON with one, in."""
 
-    def read(self, job: Job, limits: InputConfig) -> Request:
-        return read_image_message(job, limits)
+    def read(self, job: Job, decoder: ImageDecoder) -> Request:
+        return read_image_message(job, decoder)

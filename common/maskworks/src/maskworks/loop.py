@@ -1,18 +1,19 @@
 """receive -> decode -> predict -> encode -> deliver, with the model never waiting for the rest.
 
-The thread that calls `step` runs the model and nothing else. One thread receives, a few decode, encode and deliver;
-what they hand over are futures, and all bookkeeping is done by the calling thread, so there is nothing to lock.
+The thread that calls `step` runs the model and nothing else. One thread receives, some decode, a few encode and
+deliver; what they hand over are futures, and all bookkeeping is done by the calling thread, so there is nothing to
+lock. What is decoded first goes to the model first, unless the order of the answers is promised.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from maskworks.config import LoopConfig
@@ -27,6 +28,8 @@ from maskworks.types import Job, Outcome
 log = logging.getLogger(__name__)
 
 CODEC_THREADS = 4
+_SLOW_SECONDS = 1.0  # a decode that takes longer holds nothing else back
+_MOST_SLOW = 8
 _TICK = 0.2  # seconds after which a waiting thread looks whether it should stop
 _LONGEST_PAUSE = 30.0
 
@@ -41,7 +44,8 @@ class Loop:
         stop: once set, nothing more is received, and what is in flight is finished.
         patient: whether to try again, after a pause, when the transport fails; otherwise `run` raises its error.
         on_outcome: called in the calling thread for every job that ended.
-        codec_threads: how many jobs are decoded and encoded at a time.
+        codec_threads: how many jobs are encoded at a time, and decoded beside one batch in the model and one in wait.
+        in_order: jobs end in the order in which they arrived.
         liveness: is told what the loop does.
     """
 
@@ -55,21 +59,24 @@ class Loop:
         patient: bool = False,
         on_outcome: Callable[[Job, Outcome], None] | None = None,
         codec_threads: int = CODEC_THREADS,
+        in_order: bool = False,
         liveness: Liveness | None = None,
     ) -> None:
         self.metrics = Metrics()
         self.metrics.gauges["waiting_requests"] = lambda: transport.backlog
         self.metrics.gauges["oldest_request_age_seconds"] = lambda: transport.oldest_age
         self.metrics.gauges["requests_in_flight"] = lambda: self.in_flight
+        self.metrics.counters["decodes_ended"] = lambda: pipeline.decoder.ended
         self._transport, self._pipeline, self._config, self._stop = transport, pipeline, config, stop
-        self._patient, self._on_outcome = patient, on_outcome
+        self._patient, self._on_outcome, self._in_order = patient, on_outcome, in_order
         self._liveness = liveness or Liveness()
         # One batch in the model, one decoded and waiting, and the threads' hands full.
         self._most_in_flight = 2 * config.batch_size + codec_threads
         self._receiver = ThreadPoolExecutor(1, "receive")
-        self._codecs = ThreadPoolExecutor(codec_threads, "codec")
+        self._decoders = ThreadPoolExecutor(self._most_in_flight + _MOST_SLOW, "decode")
+        self._encoders = ThreadPoolExecutor(1 if in_order else codec_threads, "encode")
         self._receiving: Future[list[Future[Decoded]]] | None = None
-        self._decoding: deque[Future[Decoded]] = deque()
+        self._decoding: dict[Future[Decoded], float] = {}  # in the order of arrival, and when it began
         self._delivering: dict[Future[Outcome], Job] = {}
         self._in_model = 0
         self._error: TransportError | None = None
@@ -119,7 +126,7 @@ class Loop:
         """Takes over what the receiving thread has, and sends it for more if there is room."""
         if self._receiving is not None and self._receiving.done():
             self._take_over(self._receiving)
-        room = self._most_in_flight - self.in_flight
+        room = self._most_in_flight - self.in_flight + self._slow
         if self._receiving is None and room > 0 and self._wants_more():
             self._receiving = self._receiver.submit(self._receive_and_decode, room)
 
@@ -128,10 +135,10 @@ class Loop:
 
     def _receive_and_decode(self, limit: int) -> list[Future[Decoded]]:
         jobs = self._transport.receive(limit, _TICK)
-        return [self._codecs.submit(self._pipeline.decode, job) for job in jobs]
+        return [self._decoders.submit(self._pipeline.decode, job) for job in jobs]
 
     def _next_batch(self, timeout: float) -> list[Decoded]:
-        """The next decoded jobs in order: the first that comes, and what else is ready or comes soon enough."""
+        """The next decoded jobs: the first that comes, and what else is ready or comes soon enough."""
         batch: list[Decoded] = []
         deadline = time.monotonic() + timeout
         while len(batch) < self._config.batch_size:
@@ -146,25 +153,40 @@ class Loop:
     def _next(self, deadline: float) -> Decoded | None:
         """The next decoded job; None if it is not there at the deadline or if none will come."""
         while self._decoding or self._receiving is not None:
-            awaited: Future[Any] | None = self._decoding[0] if self._decoding else self._receiving
-            if awaited is not None:
-                self._await([awaited], max(0.0, deadline - time.monotonic()))
-            if self._decoding:
-                return self._decoding.popleft().result() if self._decoding[0].done() else None
-            self._receive()
-            if not self._decoding and (self._stop.is_set() or time.monotonic() >= deadline):
+            if (ready := self._ready()) is not None:
+                del self._decoding[ready]
+                return ready.result()
+            if time.monotonic() >= deadline or (self._stop.is_set() and not self._decoding):
                 return None
+            receiving = [self._receiving] if self._receiving is not None else []
+            self._await([*self._awaited(), *receiving], max(0.0, deadline - time.monotonic()))
+            self._receive()
         return None
+
+    def _ready(self) -> Future[Decoded] | None:
+        """The first decode that is done and may leave."""
+        return next((future for future in self._awaited() if future.done()), None)
+
+    def _awaited(self) -> list[Future[Decoded]]:
+        """The decodes of which the next may leave first."""
+        return list(itertools.islice(self._decoding, 1 if self._in_order else None))
+
+    @property
+    def _slow(self) -> int:
+        """How many jobs do not count because their decode takes long, so that others come in beside them."""
+        before = time.monotonic() - _SLOW_SECONDS
+        slow = sum(began < before and not future.done() for future, began in self._decoding.items())
+        return 0 if self._in_order else min(slow, _MOST_SLOW)
 
     def _predict(self, batch: list[Decoded]) -> None:
         with self._liveness.in_model():
             results = self._pipeline.predict(batch)
         for item, found in zip(batch, results, strict=True):
-            self._delivering[self._codecs.submit(self._finish, item, found)] = item.job
+            self._delivering[self._encoders.submit(self._finish, item, found)] = item.job
 
     def _await(self, futures: Collection[Future[Any]], seconds: float = math.inf) -> None:
         """Waits for the first of these."""
-        self._liveness.wait(lambda tick: wait(futures, tick, "FIRST_COMPLETED").done, seconds)
+        self._liveness.wait(lambda tick: wait(futures, tick, FIRST_COMPLETED).done, seconds)
 
     def _finish(self, item: Decoded, found: Result) -> Outcome:
         outcome = self._pipeline.encode(item, found)
@@ -219,7 +241,8 @@ class Loop:
             self._await(self._delivering)
             self._collect()
         self._liveness.end()
-        self._codecs.shutdown()
+        self._decoders.shutdown()
+        self._encoders.shutdown()
         self._receiver.shutdown()
         self._transport.close()
         self._face_error()
@@ -230,4 +253,4 @@ class Loop:
         if isinstance(error, TransportError):
             self._error = error
         else:
-            self._decoding.extend(receiving.result())
+            self._decoding.update(dict.fromkeys(receiving.result(), time.monotonic()))

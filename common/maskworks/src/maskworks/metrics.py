@@ -23,6 +23,7 @@ class Metrics:
         objects: instances found.
         stages_ms: milliseconds spent in each stage, over all jobs.
         gauges: functions that give current values, by name.
+        counters: functions that give values that only grow, by name.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class Metrics:
         self.errors: Counter[str] = Counter()
         self.stages_ms: Counter[str] = Counter()
         self.gauges: dict[str, Callable[[], float]] = {}
+        self.counters: dict[str, Callable[[], float]] = {}
         self._buckets: dict[str, Counter[float]] = {}
         self._start = time.monotonic()
         self._lock = threading.Lock()
@@ -95,6 +97,8 @@ class Metrics:
             for stage, counts in self._buckets.items():
                 stages.add_metric([stage], _cumulated(counts), self.stages_ms[stage] / 1000)
             yield stages
+        for name, value in self.counters.items():
+            yield CounterMetricFamily(f"maskworks_{name}", name.replace("_", " "), value())
         for name, value in self.gauges.items():
             yield GaugeMetricFamily(f"maskworks_{name}", name.replace("_", " "), value())
 

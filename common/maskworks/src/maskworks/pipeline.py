@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from maskworks.config import InputConfig, ShapeConfig
+from maskworks.config import ShapeConfig
 from maskworks.drawing import check_masks, draw
 from maskworks.errors import Internal, OutOfMemory, RequestError
+from maskworks.images.reader import InProcessDecoder
 from maskworks.predictor import Predictor, Result
-from maskworks.types import Instance, Instances, Job, Outcome, Prediction, Request
+from maskworks.types import ImageDecoder, Instance, Instances, Job, Outcome, Prediction, Request
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +38,12 @@ class Pipeline:
 
     Attributes:
         predictor: the model.
-        input_config: limits on images.
+        decoder: turns image files into pixels.
         shape_config: how masks become rings.
     """
 
     predictor: Predictor
-    input_config: InputConfig = field(default_factory=InputConfig)
+    decoder: ImageDecoder = field(default_factory=InProcessDecoder)
     shape_config: ShapeConfig = field(default_factory=ShapeConfig)
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
@@ -56,7 +57,7 @@ class Pipeline:
         item = Decoded(job, error=job.error)
         if job.error is None:
             with _timed(item, "decode"):
-                outcome = _answered(lambda: check_masks(job.format.read(job, self.input_config), self.input_config))
+                outcome = _answered(lambda: check_masks(job.format.read(job, self.decoder), self.decoder.limits))
             if isinstance(outcome, RequestError):
                 item.error = outcome
             else:

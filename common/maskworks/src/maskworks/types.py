@@ -224,10 +224,33 @@ class Address(NamedTuple):
     reply_to: str | None = None
 
 
+class ImageDecoder(Protocol):
+    """Turns image files into pixels; any number of threads may ask at once.
+
+    Attributes:
+        limits: on files, images and decodes.
+        ended: how many decodes were ended because they took too long.
+    """
+
+    @property
+    def limits(self) -> InputConfig: ...
+
+    @property
+    def ended(self) -> int: ...
+
+    def decode(self, data: bytes | bytearray) -> tuple[Bytes, dict[str, Any]]:
+        """The image of a file, (H, W, 3) uint8 RGB, and facts about it for `meta`.
+
+        Raises:
+            RequestError: it cannot be read, or is beyond the limits.
+        """
+        ...
+
+
 class Format(Protocol):
     """How a job is read and answered. The transport puts one on every job; see `maskworks.formats` for ours."""
 
-    def read(self, job: Job, limits: InputConfig) -> Request:
+    def read(self, job: Job, decoder: ImageDecoder) -> Request:
         """The request in a job's bytes.
 
         Raises:

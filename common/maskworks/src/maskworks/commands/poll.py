@@ -40,8 +40,7 @@ def _predict_poll(model: Model, name: str, args: argparse.Namespace) -> int:
     if folders.use_watchdog:  # that its library is missing is said before the model is loaded
         import maskworks.transports.folder.watch  # noqa: F401
 
-    with Shutdown() as stop:
-        pipeline = settings.pipeline(model)
+    with Shutdown() as stop, settings.pipeline(model, stop) as pipeline:
         file_format = model.file_format(settings.model, folders.overlay)
         transport = FolderTransport(folders, settings.input, model.prompt_suffix, file_format)
         progress = Progress(not folders.continuous and not settings.log.quiet, lambda: transport.backlog)

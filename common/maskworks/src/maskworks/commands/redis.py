@@ -27,14 +27,13 @@ def _predict_redis(model: Model, args: argparse.Namespace) -> int:
     settings = read_settings(model, args, redis)
 
     from maskworks.heartbeat import Heartbeat
-    from maskworks.loop import CODEC_THREADS, Loop
+    from maskworks.loop import Loop
     from maskworks.progress import Progress
     from maskworks.shutdown import Shutdown
     from maskworks.transports.redis.pubsub import PubSubTransport
     from maskworks.transports.redis.stream import StreamTransport
 
-    with Shutdown() as stop:
-        pipeline = settings.pipeline(model)
+    with Shutdown() as stop, settings.pipeline(model, stop) as pipeline:
         message_format = model.message_format(settings.model)
         kind = StreamTransport if redis.redis_mode == "stream" else PubSubTransport
         liveness = settings.liveness()
@@ -43,10 +42,10 @@ def _predict_redis(model: Model, args: argparse.Namespace) -> int:
             transport = kind(redis, message_format, stop)
             heartbeat.probe = transport.check
             report = Progress(False, lambda: 0).report
-            threads = 1 if message_format.in_order else CODEC_THREADS
             loop = Loop(
-                transport, pipeline, settings.loop, stop, on_outcome=report, codec_threads=threads, liveness=liveness
-            )
+                transport, pipeline, settings.loop, stop, on_outcome=report, in_order=message_format.in_order,
+                liveness=liveness,
+            )  # fmt: skip
             if isinstance(transport, PubSubTransport):
                 transport.count_overloads(loop.metrics.count)
             with measured(loop, settings.metrics):

@@ -70,12 +70,12 @@ def run_server(model: Model, name: str, args: argparse.Namespace, endpoints: Seq
         with HttpServer(app.starlette(), transport, http, stop) as server, closing(transport):
             if not settings.log.quiet:
                 say(f"{model.title}: listening at {server.url}")
-            pipeline = settings.pipeline(model)
-            report = Progress(False, lambda: 0).report
-            loop = Loop(transport, pipeline, settings.loop, threading.Event(), on_outcome=report, liveness=liveness)
-            registry.register(loop.metrics)
-            with watched(loop, settings, name, server.check, liveness):
-                metrics = loop.run()
+            with settings.pipeline(model, stop) as pipeline:
+                report = Progress(False, lambda: 0).report
+                loop = Loop(transport, pipeline, settings.loop, threading.Event(), on_outcome=report, liveness=liveness)
+                registry.register(loop.metrics)
+                with watched(loop, settings, name, server.check, liveness):
+                    metrics = loop.run()
     if not settings.log.quiet:
         say(metrics.summary())
     return 0

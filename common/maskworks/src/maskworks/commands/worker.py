@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -36,8 +37,9 @@ class Settings:
 
         return Liveness(self.metrics.stuck_after)
 
-    def pipeline(self, model: Model) -> Pipeline:
-        """The pipeline around the loaded model.
+    @contextmanager
+    def pipeline(self, model: Model, stop: threading.Event) -> Iterator[Pipeline]:
+        """The pipeline around the loaded model, with decoder processes that start beside its loading.
 
         From here on this process keeps the memory that it frees, as images and networks need the same again and again.
 
@@ -45,18 +47,20 @@ class Settings:
             DeviceError: the model is larger than the device's memory.
         """
         from maskworks.freed_memory import keep_freed_memory
+        from maskworks.images.decoder_pool import new_decoder
         from maskworks.pipeline import Pipeline
 
         keep_freed_memory()
-        try:
-            with memory_errors():
-                predictor = model.load(self.model)
-        except OutOfMemory:
-            raise DeviceError(
-                f"--device {self.model.device}: its memory does not hold the model; "
-                "stop what else uses it, or choose another device"
-            ) from None
-        return Pipeline(predictor=predictor, input_config=self.input, shape_config=self.shape)
+        with new_decoder(self.input, stop) as decoder:
+            try:
+                with memory_errors():
+                    predictor = model.load(self.model)
+            except OutOfMemory:
+                raise DeviceError(
+                    f"--device {self.model.device}: its memory does not hold the model; "
+                    "stop what else uses it, or choose another device"
+                ) from None
+            yield Pipeline(predictor=predictor, decoder=decoder, shape_config=self.shape)
 
 
 def read_settings(model: Model, args: argparse.Namespace, *others: config.Config) -> Settings:

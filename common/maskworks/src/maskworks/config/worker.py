@@ -13,8 +13,9 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 @dataclass(frozen=True, kw_only=True)
 class InputConfig(Config):
-    """What is accepted as an image. `max_bytes` counts the file, `max_pixels` width times height from its header.
+    """What is accepted as an image.
 
+    `max_bytes` counts the file, `max_pixels` width times height from its header, `decode_timeout` processor time.
     `max_mask_pixels` counts width times height times the objects that the prompt asks for: the memory of their masks is
     an eighth of it in bytes at most.
     """
@@ -23,6 +24,9 @@ class InputConfig(Config):
     max_pixels: int = flag("N", "largest image in pixels, read from its header", 100_000_000, kind=int, least=1)
     max_mask_pixels: int = flag(
         "N", "most pixels of an image times objects asked for in it", 8_000_000_000, kind=int, least=1
+    )
+    decode_timeout: float = flag(
+        "S", "seconds of processor time after which the decoding of an image is given up", 10.0, kind=float, least=0.01
     )
     exif: str = flag("ignore|apply", "what to do about an EXIF orientation", "ignore", choices=("ignore", "apply"))
 

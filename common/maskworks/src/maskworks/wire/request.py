@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from maskworks.config import InputConfig
 from maskworks.errors import BadImage, BadJson
-from maskworks.images.reader import decode_image
-from maskworks.types import Address, Job, Request
+from maskworks.types import Address, ImageDecoder, Job, Request
 from maskworks.wire import base64text, jsontext
 from maskworks.wire.prompt import parse_prompt
 
@@ -16,15 +14,15 @@ from maskworks.wire.prompt import parse_prompt
 _OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?[\s\0\xfe\xff]*\{")
 
 
-def read_pair(job: Job, config: InputConfig) -> Request:
+def read_pair(job: Job, decoder: ImageDecoder) -> Request:
     """An image file and its prompt file; without a prompt file, an image for a model that needs none."""
     prompt = None if job.prompt is None else _read_object(job.prompt, "prompt")
     prompts = () if prompt is None else parse_prompt(prompt)
-    image, image_meta = decode_image(job.body, config)
+    image, image_meta = decoder.decode(job.body)
     return Request(job.id, image, prompts, prompt, image_meta)
 
 
-def read_message(job: Job, config: InputConfig) -> Request:
+def read_message(job: Job, decoder: ImageDecoder) -> Request:
     """A JSON message: `image` in base64, and the prompt beside it (DEXTR) or under `prompt` (SAM)."""
     message = _message(job)
     prompt = message.get("prompt")
@@ -33,25 +31,25 @@ def read_message(job: Job, config: InputConfig) -> Request:
     elif not isinstance(prompt, dict):
         raise BadJson('message: "prompt" is not an object in curly braces; expected one')
     prompts = parse_prompt(prompt)
-    image, image_meta = decode_image(_image_bytes(message), config)
+    image, image_meta = decoder.decode(_image_bytes(message))
     name = message.get("id")
     return Request(
         job.id if name is None else name, image, prompts, prompt, image_meta, name is not None, message.get("reply_to")
     )
 
 
-def read_image(job: Job, config: InputConfig) -> Request:
+def read_image(job: Job, decoder: ImageDecoder) -> Request:
     """The raw bytes of an image file, for models that need no prompt."""
-    image, image_meta = decode_image(job.body, config)
+    image, image_meta = decoder.decode(job.body)
     return Request(job.id, image, image_meta=image_meta)
 
 
-def read_image_message(job: Job, config: InputConfig) -> Request:
+def read_image_message(job: Job, decoder: ImageDecoder) -> Request:
     """For models that need no prompt: the raw bytes of an image file, or JSON with `image`, `id` and `reply_to`."""
     if not _OBJECT.match(job.body):
-        return read_image(job, config)
+        return read_image(job, decoder)
     message = _message(job)
-    image, image_meta = decode_image(_image_bytes(message), config)
+    image, image_meta = decoder.decode(_image_bytes(message))
     name = message.get("id")
     return Request(
         job.id if name is None else name,

@@ -16,7 +16,7 @@ from maskworks.transports.http.media import JSON, MULTIPART, OPEX, PNG, media_ty
 from maskworks.transports.http.multipart import read_parts
 from maskworks.transports.http.negotiation import choose, takes_gzip
 from maskworks.transports.http.openapi import predict_operation
-from maskworks.types import Address, Job, Prediction, Request
+from maskworks.types import Address, ImageDecoder, Job, Prediction, Request
 from maskworks.wire.mask_png import encode_mask
 from maskworks.wire.opex import encode_opex
 from maskworks.wire.request import read_image, read_image_message, read_pair
@@ -77,15 +77,15 @@ class PredictFormat:
         headers = {"Content-Type": self.answer, "Vary": "Accept, Accept-Encoding"}
         return {**headers, "Content-Encoding": "gzip"} if self.compressed else headers
 
-    def read(self, job: Job, limits: InputConfig) -> Request:
+    def read(self, job: Job, decoder: ImageDecoder) -> Request:
         """Whatever is neither JSON nor multipart is an image file: that tells its format itself."""
         media_type = media_type_of(self.content_type)
         if media_type == JSON:
-            request = self._read_message(job, limits)
+            request = self._read_message(job, decoder)
         elif media_type == MULTIPART:
-            request = self._read_image(_from_parts(job, self.content_type, limits), limits)
+            request = self._read_image(_from_parts(job, self.content_type, decoder.limits), decoder)
         else:
-            request = self._read_image(job, limits)
+            request = self._read_image(job, decoder)
         return replace(request, named=request.named or self.name is not None)
 
     def write(self, prediction: Prediction) -> Mapping[str, bytes]:
@@ -102,16 +102,18 @@ class PredictFormat:
             return Address(self.name)
         return self.endpoint.messages.address(job) if media_type_of(self.content_type) == JSON else Address()
 
-    def _read_message(self, job: Job, limits: InputConfig) -> Request:
+    def _read_message(self, job: Job, decoder: ImageDecoder) -> Request:
         return (
-            self.endpoint.messages.read(job, limits) if self.endpoint.needs_prompt else read_image_message(job, limits)
+            self.endpoint.messages.read(job, decoder)
+            if self.endpoint.needs_prompt
+            else read_image_message(job, decoder)
         )
 
-    def _read_image(self, job: Job, limits: InputConfig) -> Request:
+    def _read_image(self, job: Job, decoder: ImageDecoder) -> Request:
         """An image file as the body and the prompt beside it."""
         if self.endpoint.needs_prompt:
-            return read_pair(replace(job, prompt=job.prompt or b"{}"), limits)
-        return read_image(job, limits)
+            return read_pair(replace(job, prompt=job.prompt or b"{}"), decoder)
+        return read_image(job, decoder)
 
 
 def _from_parts(job: Job, content_type: str, limits: InputConfig) -> Job:

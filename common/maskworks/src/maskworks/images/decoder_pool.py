@@ -1,0 +1,162 @@
+"""Image files are decoded in processes that can be ended, with limits on time and memory that hold for any file.
+
+What a file makes a decoder do follows neither from its size nor from that of its image. So a decode may take
+`--decode_timeout` seconds of processor time, and memory as `--max_pixels` allows for. One that takes long gets the
+lowest priority, and never holds the last place: there it is ended, and begins anew once another slow one is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from maskworks.config import InputConfig
+from maskworks.errors import ImageTooLarge, Overloaded
+from maskworks.images.decoder_process import DecoderProcess
+from maskworks.images.reader import InProcessDecoder, check_size
+from maskworks.types import Bytes, ImageDecoder
+
+log = logging.getLogger(__name__)
+
+PLACES = 8
+_KEPT = 4  # processes that wait for work
+_PATIENCE = 0.5  # seconds after which a decode counts as slow
+_TICK = 0.1
+_STOP_SECONDS = 2.0  # for what is being decoded when the worker is told to stop
+_WALL_FACTOR = 10  # so many times its processor time may a decode take that waits for a busy machine
+
+
+@contextmanager
+def new_decoder(limits: InputConfig, stop: threading.Event) -> Iterator[ImageDecoder]:
+    """A pool; on systems other than Linux, which lack what it is made of, a decoder in this process."""
+    if hasattr(os, "memfd_create"):
+        with DecoderPool(limits, stop) as pool:
+            yield pool
+    else:
+        log.warning("images are decoded without --decode_timeout and a limit on memory: these need Linux")
+        yield InProcessDecoder(limits)
+
+
+class DecoderPool:
+    """Decodes in processes of its own. Any number of threads may ask.
+
+    Args:
+        limits: on files, images and decodes.
+        stop: once set, a decode is ended after a few seconds more, so that the worker ends in time.
+
+    Attributes:
+        limits: on files, images and decodes.
+        ended: how many decodes were ended because they took too long.
+    """
+
+    def __init__(self, limits: InputConfig, stop: threading.Event) -> None:
+        self.limits = limits
+        self.ended = 0
+        self._places = threading.Semaphore(PLACES)
+        self._slow_places = threading.Semaphore(PLACES - 1)
+        self._stop = stop
+        self._stop_seen: float | None = None
+        self._lock = threading.Lock()
+        self._lifeline, self._held_end = os.pipe()
+        # More are started when they are needed.
+        self._idle = [self._new_process() for _ in range(_KEPT // 2)]
+
+    def decode(self, data: bytes | bytearray) -> tuple[Bytes, dict[str, Any]]:
+        """The image of a file, (H, W, 3) uint8 RGB, and facts about it.
+
+        Raises:
+            ImageTooLarge: beyond a limit; also if its decode took too long and was ended.
+            BadImage, OutOfMemory: as `decode_image` raises them.
+            Overloaded: the worker is stopping, and has waited long enough for this decode.
+        """
+        check_size(len(data), self.limits)
+        with self._held(self._places), self._process() as process:
+            process.send(data)
+            if process.ready(min(_PATIENCE, self.limits.decode_timeout)):
+                return process.receive()
+            if self._slow_places.acquire(blocking=False):
+                try:
+                    return self._receive_late(process)
+                finally:
+                    self._slow_places.release()
+        with self._held(self._slow_places), self._held(self._places), self._process() as process:
+            process.send(data)
+            return self._receive_late(process)
+
+    def close(self) -> None:
+        """Ends all processes."""
+        os.close(self._held_end)
+        os.close(self._lifeline)
+        with self._lock:
+            while self._idle:
+                self._idle.pop().end()
+
+    def __enter__(self) -> DecoderPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _receive_late(self, process: DecoderProcess) -> tuple[Bytes, dict[str, Any]]:
+        """The image of a decode that takes long."""
+        process.lower()
+        most = self.limits.decode_timeout
+        deadline = time.monotonic() + _WALL_FACTOR * most
+        while not process.ready(_TICK):
+            self._check_stopping()
+            if process.cpu_seconds > most or time.monotonic() > deadline:
+                with self._lock:
+                    self.ended += 1
+                raise ImageTooLarge(
+                    f"image: decoding it takes more than {most:g} s of processor time (--decode_timeout); "
+                    "save it in a simpler way, e.g. as a baseline JPEG"
+                )
+        return process.receive()
+
+    @contextmanager
+    def _held(self, places: threading.Semaphore) -> Iterator[None]:
+        while not places.acquire(timeout=_TICK):
+            self._check_stopping()
+        try:
+            yield
+        finally:
+            places.release()
+
+    @contextmanager
+    def _process(self) -> Iterator[DecoderProcess]:
+        process = self._idle_process() or self._new_process()
+        try:
+            yield process
+        finally:
+            with self._lock:
+                kept = process.reusable and len(self._idle) < _KEPT
+                if kept:
+                    self._idle.append(process)
+            if not kept:
+                process.end()
+
+    def _idle_process(self) -> DecoderProcess | None:
+        """One that waits for work and has not been ended by somebody else meanwhile."""
+        while True:
+            with self._lock:
+                process = self._idle.pop() if self._idle else None
+            if process is None or process.alive:
+                return process
+            process.end()
+
+    def _new_process(self) -> DecoderProcess:
+        return DecoderProcess(self.limits, self._lifeline)
+
+    def _check_stopping(self) -> None:
+        """Raises Overloaded a few seconds after the worker was told to stop."""
+        if not self._stop.is_set():
+            return
+        now = time.monotonic()
+        self._stop_seen = self._stop_seen or now
+        if now - self._stop_seen > _STOP_SECONDS:
+            raise Overloaded("the worker is stopping; send this request again in a moment")

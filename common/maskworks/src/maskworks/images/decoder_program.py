@@ -1,0 +1,126 @@
+"""The program of a decoder process: image files in, pixels out, until its parent is gone.
+
+`maskworks.images.decoder_process` starts it and knows the other end. For each line on standard input, JSON with the
+size of the file that lies in the memory `--file`, there is one on standard output: the shape and the facts of the image
+whose pixels lie in the memory `--pixels` now, or an error. The very first line, empty, says that it has started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import math
+import mmap
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from maskworks.config import InputConfig
+from maskworks.errors import ImageTooLarge, OutOfMemory, RequestError
+from maskworks.freed_memory import give_back_freed_memory, keep_freed_memory
+from maskworks.images.reader import decode_image
+from maskworks.types import Bytes
+
+NICENESS = 5  # decoders give way to the model
+_KEPT_BYTES = 64 * 1024 * 1024  # what an image takes as pixels for its memory to be kept for the next one
+
+
+class Pixels:
+    """The memory that pixels are handed over in. It only grows: its reader relies on that.
+
+    Args:
+        descriptor: of a file in memory.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._mapped: mmap.mmap | None = None
+
+    def image(self, shape: tuple[int, int, int]) -> Bytes:
+        """The memory as an image, (H, W, 3) uint8."""
+        size = shape[0] * shape[1] * shape[2]
+        if self._mapped is None or len(self._mapped) < size:
+            self._mapped = None
+            if os.fstat(self._descriptor).st_size < size:
+                os.ftruncate(self._descriptor, size)
+            self._mapped = mmap.mmap(self._descriptor, 0)
+        return np.frombuffer(self._mapped, np.uint8, size).reshape(shape)
+
+
+def main() -> None:
+    """Decodes until standard input ends."""
+    parser = argparse.ArgumentParser()
+    for name in ("--file", "--pixels", "--lifeline", "--memory"):
+        parser.add_argument(name, type=int, required=True)
+    args = parser.parse_args()
+    _end_with_parent(args.lifeline)
+    _limit_memory(args.memory)
+    keep_freed_memory()
+    os.nice(NICENESS)
+    requests, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
+    answers.write(b"\n")
+    _be_silent()
+    pixels = Pixels(args.pixels)
+    while line := requests.readline():
+        answer = _answer(orjson.loads(line), args.file, pixels)
+        answers.write(orjson.dumps(answer) + b"\n")
+        if math.prod(answer.get("shape", ())) > _KEPT_BYTES or "error" in answer:
+            give_back_freed_memory()
+
+
+def _answer(request: dict[str, Any], file: int, pixels: Pixels) -> dict[str, Any]:
+    limits = InputConfig(**request["limits"])
+    try:
+        image, facts = decode_image(os.pread(file, request["size"], 0), limits, pixels.image)
+    except (OutOfMemory, MemoryError):
+        error: RequestError = ImageTooLarge(
+            "image: decoding it takes more memory than --max_pixels allows for; save it in a simpler way, e.g. as PNG"
+        )
+        return {"error": error.code, "message": error.message}
+    except RequestError as error:
+        return {"error": error.code, "message": error.message}
+    except Exception as error:  # noqa: BLE001  # the worker says it, and this process goes on
+        return {"error": "internal", "message": f"{type(error).__name__}: {error}"}
+    return {"shape": image.shape, "facts": facts}
+
+
+def _end_with_parent(lifeline: int) -> None:
+    """Ends this process as soon as nobody holds the other end of a pipe, also in the middle of a decode.
+
+    The kernel sends SIGIO then, which ends a process that does not handle it. That takes neither a thread, for which a
+    decoder may leave no time, nor the parent's help, which may have been killed.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        if not os.read(lifeline, 1):  # it happened before
+            sys.exit()
+
+
+def _limit_memory(size: int) -> None:
+    """Lets this process take `size` bytes more than it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + size
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _be_silent() -> None:
+    """What image libraries print about a file is nothing for the worker's log."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Decoding in processes: the same pixels and errors, and bounds that hold for any file."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maskworks.config import InputConfig
+from maskworks.errors import BadImage, ImageTooLarge, Overloaded, RequestError
+from maskworks.images.decoder_pool import PLACES, DecoderPool
+from maskworks.images.reader import decode_image
+from tests.support.bombs import progressive_jpeg, tiled_tiff
+from tests.support.broken_images import broken_images
+from tests.support.children import children, command_line
+from tests.support.image_files import image_files
+from tests.support.samples import encoded
+from tests.support.workplace import wait_until
+
+GOOD = encoded(fmt="PNG")
+LIMITS = InputConfig()
+# Many seconds of work on any processor.
+BOMB = progressive_jpeg(100_000)
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with DecoderPool(LIMITS, threading.Event()) as pool:
+        yield pool
+
+
+@pytest.fixture
+def alone():
+    """Makes a pool that no other test uses."""
+    pools = []
+
+    def make(stop=None, **limits):
+        pools.append(DecoderPool(InputConfig(**limits), stop or threading.Event()))
+        return pools[0]
+
+    yield make
+    for pool in pools:
+        pool.close()
+
+
+def decoders(parent=None):
+    return children(parent or os.getpid(), "decoder_program")
+
+
+def check_good(pool):
+    np.testing.assert_array_equal(pool.decode(GOOD)[0], decode_image(GOOD, LIMITS)[0])
+
+
+def outcome(decode, data):
+    """The facts about an image, or kind and text of the error."""
+    try:
+        return decode(data)[1]
+    except RequestError as error:
+        return type(error), error.message
+
+
+@pytest.mark.parametrize("exif", ["ignore", "apply"])
+def test_pixels_and_facts_are_those_of_the_reader(alone, exif):
+    pool, limits = alone(exif=exif), InputConfig(exif=exif)
+    for data in image_files():
+        (image, facts), (expected, expected_facts) = pool.decode(data), decode_image(data, limits)
+        np.testing.assert_array_equal(image, expected)
+        assert facts == expected_facts
+        assert image.flags.writeable
+
+
+def test_an_image_stays_as_it_is_when_the_next_one_is_decoded(shared):
+    first, _ = shared.decode(encoded(fmt="BMP"))
+    before = first.copy()
+    for data in image_files():
+        shared.decode(data)
+    np.testing.assert_array_equal(first, before)
+
+
+@pytest.mark.slow("decodes hundreds of files twice")
+def test_errors_are_those_of_the_reader(shared):
+    for name, data in [*broken_images(), ("empty", b"")]:
+        assert outcome(shared.decode, data) == outcome(partial(decode_image, config=LIMITS), data), name
+
+
+def test_what_is_beyond_a_limit_is_refused(alone):
+    pool = alone(max_pixels=10, max_bytes=len(GOOD))
+    with pytest.raises(ImageTooLarge, match="--max_pixels"):
+        pool.decode(GOOD)
+    with pytest.raises(ImageTooLarge, match="--max_bytes"):
+        pool.decode(GOOD + b"\0")
+
+
+@pytest.mark.slow("works for the time that a decode may take")
+@pytest.mark.parametrize("bomb", [BOMB, tiled_tiff(1500)], ids=["progressive scans", "tiles of one pixel"])
+def test_a_decode_that_takes_too_long_is_ended(alone, bomb):
+    pool = alone(decode_timeout=0.6)
+    with pytest.raises(ImageTooLarge, match=r"more than 0\.6 s of processor time \(--decode_timeout\)") as found:
+        pool.decode(bomb)
+    assert found.value.code == "image_too_large"
+    assert pool.ended == 1
+    check_good(pool)
+
+
+@pytest.mark.slow("takes much memory on purpose")
+def test_a_decode_that_takes_too_much_memory_is_ended(alone):
+    """Tables of tiles, of which libtiff makes hundreds of megabytes."""
+    pool = alone(max_pixels=7_000_000, max_bytes=60_000_000, decode_timeout=300)
+    with pytest.raises(ImageTooLarge, match="more memory than --max_pixels allows"):
+        pool.decode(tiled_tiff(2600))
+    check_good(pool)
+
+
+@pytest.mark.slow("works for some seconds")
+@pytest.mark.parametrize("bombs", [8, PLACES + 4])
+def test_good_images_pass_any_number_of_bombs(alone, bombs):
+    stop = threading.Event()
+    pool = alone(stop, decode_timeout=300)
+    with ThreadPoolExecutor(bombs) as threads:
+        asked = [threads.submit(pool.decode, BOMB) for _ in range(bombs)]
+        wait_until(lambda: len(decoders()) >= PLACES - 1)
+        for _ in range(3):
+            check_good(pool)
+        assert not wait(asked, 0).done
+        stop.set()
+        for future in asked:
+            with pytest.raises(Overloaded, match="the worker is stopping"):
+                future.result(60)
+    assert len(decoders()) <= PLACES
+
+
+def test_a_decoder_that_crashes_answers_for_its_image_alone(alone):
+    pool = alone(decode_timeout=300)
+    with ThreadPoolExecutor(1) as threads:
+        bomb = threads.submit(pool.decode, BOMB)
+        check_good(pool)
+        wait_until(lambda: any(_busy(number) for number in decoders()), 60)
+        for number in filter(_busy, decoders()):
+            os.kill(number, signal.SIGSEGV)
+        with pytest.raises(BadImage, match=r"the decoder crashed on it \(SIGSEGV\)"):
+            bomb.result(60)
+    check_good(pool)
+
+
+def test_signals_for_the_worker_do_not_end_its_decoders(alone):
+    pool = alone()
+    check_good(pool)
+    wait_until(lambda: all(map(_ignores_sigterm, decoders())))
+    before = decoders()
+    for number in before:
+        os.kill(number, signal.SIGINT)
+        os.kill(number, signal.SIGTERM)
+        assert os.getsid(number) == number, "Ctrl-C would reach it"
+    check_good(pool)
+    assert set(before) == set(decoders())
+
+
+def test_decoders_are_small(shared):
+    """No torch, one thread, and no /dev/shm, of which containers have 64 MB."""
+    for data in image_files():
+        shared.decode(data)
+    for number in decoders():
+        assert "torch" not in Path(f"/proc/{number}/maps").read_text()
+        assert len(list(Path(f"/proc/{number}/task").iterdir())) == 1
+        opened = [str(link.readlink()) for link in Path(f"/proc/{number}/fd").iterdir()]
+        assert not any(target.startswith("/dev/shm") for target in opened)
+
+
+WORKER = """
+import sys, threading
+from maskworks.config import InputConfig
+from maskworks.images.decoder_pool import DecoderPool
+from tests.support.bombs import progressive_jpeg
+pool = DecoderPool(InputConfig(decode_timeout=300), threading.Event())
+threading.Thread(target=pool.decode, args=[progressive_jpeg(100_000)], daemon=True).start()
+print("begun", flush=True)
+threading.Event().wait()
+"""
+
+
+@pytest.mark.slow("starts processes")
+def test_no_decoder_outlives_a_killed_worker():
+    """Not one that waits, and not one in the middle of an image."""
+    with subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE) as worker:
+        assert worker.stdout.readline() == b"begun\n"
+        wait_until(lambda: any(_busy(number) for number in decoders(worker.pid)), 60)
+        orphans = decoders(worker.pid)
+        assert len(orphans) >= 2
+        worker.kill()
+    wait_until(lambda: not any("decoder_program" in command_line(number) for number in orphans), 60)
+
+
+def test_an_idle_decoder_that_is_killed_fails_no_image(alone):
+    pool = alone()
+    check_good(pool)
+    for number in decoders():
+        os.kill(number, signal.SIGKILL)
+    wait_until(lambda: not decoders())
+    check_good(pool)
+
+
+def _ignores_sigterm(process):
+    (mask,) = re.findall(r"SigIgn:\s*(\w+)", Path(f"/proc/{process}/status").read_text())
+    return int(mask, 16) >> (signal.SIGTERM - 1) & 1
+
+
+def _busy(process):
+    """Whether a process has worked for longer than a start takes, a second."""
+    ticks = sum(map(int, Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    return ticks > os.sysconf("SC_CLK_TCK")
