@@ -12,7 +12,7 @@ from fuzz.images import LIMITS
 from fuzz.target import Target
 from maskworks.errors import RequestError
 from maskworks.formats import PromptMessages
-from maskworks.geometry import fill
+from maskworks.geometry import compose, fill
 from maskworks.images.reader import InProcessDecoder
 from maskworks.pipeline import Pipeline
 from maskworks.predictor import Result
@@ -100,8 +100,7 @@ def _check(job: Job) -> None:
     reply = decode_reply(outcome.parts["reply"], "x")
     assert len(opex["objects"]) == sum(map(len, reply.regions))
     for instance, regions in zip(reply.instances, reply.regions, strict=True):
-        assert instance.mask is not None
-        np.testing.assert_array_equal(fill(regions, reply.mask.shape), instance.mask)
+        np.testing.assert_array_equal(fill(regions, reply.mask.shape), compose([instance], reply.mask.shape) > 0)
     jsontext.read_object(outcome.parts["reply"], "reply")
 
 

@@ -20,11 +20,11 @@ SOURCES = sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
 # A module may import from its own rank or from those above it in this list.
 RANKS = [
     {"errors"},
-    {"redis_syntax", "cache", "freed_memory", "atomic_write"},
+    {"redis_syntax", "cache", "freed_memory", "atomic_write", "packed_mask"},
     {"config"},
     {"types"},
     {"geometry", "holes", "images", "wire"},
-    {"predictor", "overlay", "metrics", "shutdown", "log", "liveness", "memory_errors"},
+    {"drawing", "predictor", "overlay", "metrics", "shutdown", "log", "liveness", "memory_errors"},
     {"heartbeat", "formats"},
     {"pipeline", "transports"},
     {"loop", "progress"},

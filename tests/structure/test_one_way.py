@@ -17,8 +17,6 @@ OTHER_JSON = {
     "coco_dataset.py": "annotations of COCO",
     "heartbeat.py": "what a worker tells its own health check",
     "image_text.py": "rows of numbers of the first TensorMask server",
-    "decoder_process.py": "what decoder processes are asked",
-    "decoder_program.py": "what they answer",
     "report.py": "the doctor's report for programs",
     "training_data.py": "annotations of COCO",
     "training_loop.py": "metrics of a training, a line each",
@@ -59,7 +57,7 @@ def test_only_wire_writes_errors():
 
 def test_the_pipeline_reads_and_writes_by_the_format_of_a_job_alone():
     names = {name.split(".")[1] for name in imported(CORE / "pipeline.py") if name.startswith("maskworks.")}
-    assert names == {"config", "errors", "geometry", "images", "predictor", "types"}
+    assert names == {"config", "drawing", "errors", "images", "predictor", "types"}
     text = (CORE / "pipeline.py").read_text()
     assert text.count("job.format.") == 3
     assert {word for word in ("format.read(", "format.write(", "format.address(") if word in text} == {

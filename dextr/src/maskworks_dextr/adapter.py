@@ -19,7 +19,7 @@ from maskworks.errors import CheckpointError, RequestError, UnsafeCheckpoint, Un
 from maskworks.geometry import extreme_values
 from maskworks.memory_errors import memory_errors
 from maskworks.predictor import Result
-from maskworks.types import Floats, Instance, Prompt, Request
+from maskworks.types import Floats, Instance, Instances, Prompt, Request
 from maskworks_dextr.options import DEMO_MODEL, DextrConfig
 from maskworks_torch.device import select_both
 
@@ -61,18 +61,23 @@ class DextrPredictor:
         points = [_all_extreme_points(request) for request in requests]
         good = [(request, p) for request, p in zip(requests, points, strict=True) if not isinstance(p, RequestError)]
         images = [request.image for request, own in good for _ in own]
-        patches = iter(self._patches(images, [p[:, ::-1] for _, own in good for p in own]))
+        patches = self._patches(images, [p[:, ::-1] for _, own in good for p in own])
         return [
-            p if isinstance(p, RequestError) else self._instances(r, p, patches)
+            p if isinstance(p, RequestError) else Instances(self._instances(r, p, patches))
             for r, p in zip(requests, points, strict=True)
         ]
 
-    def _patches(self, images: list[NDArray[np.uint8]], points_yx: list[Floats]) -> list[Patch]:
-        with memory_errors():
-            return self._model.predict_patches(images, points_yx, batch_size=self._batch_size)
+    def _patches(self, images: list[NDArray[np.uint8]], points_yx: list[Floats]) -> Iterator[Patch]:
+        """The masks of all objects, made in batches when asked for: each may be as large as its image."""
+        for first in range(0, len(images), self._batch_size):
+            some = slice(first, first + self._batch_size)
+            with memory_errors():
+                patches = self._model.predict_patches(images[some], points_yx[some], batch_size=self._batch_size)
+            yield from patches
 
-    def _instances(self, request: Request, points: Sequence[Floats], patches: Iterator[Patch]) -> list[Instance]:
-        return [self._instance(p, xy, next(patches)) for p, xy in zip(request.prompts, points, strict=True)]
+    def _instances(self, request: Request, points: Sequence[Floats], patches: Iterator[Patch]) -> Iterator[Instance]:
+        for prompt, xy in zip(request.prompts, points, strict=True):
+            yield self._instance(prompt, xy, next(patches))
 
     def _instance(self, prompt: Prompt, points_xy: Floats, patch: Patch) -> Instance:
         mask = (patch.probability >= self._least).view(np.uint8)

@@ -77,8 +77,9 @@ class MmdetPredictor:
         for indices in groups.values():
             for index, sample in zip(indices, self._run([prepared[i] for i in indices]), strict=True):
                 # Some models order their objects by another score than the one that they give.
-                ordered = sorted(self._instances(sample), key=lambda instance: instance.score or 0.0, reverse=True)
-                found[index] = Instances(ordered, best_first=True)
+                instances = Instances(self._instances(sample), best_first=True)
+                instances.sort(key=lambda instance: instance.score or 0.0, reverse=True)
+                found[index] = instances
         return [found[index] for index in range(len(requests))]
 
     def _compile(self) -> None:

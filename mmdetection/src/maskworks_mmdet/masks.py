@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
@@ -22,10 +23,37 @@ Part = tuple[NDArray[Any], tuple[int, int]]
 Floats32 = NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The mask of an object as an R-CNN gives it, which is small however large the image is.
+
+    Attributes:
+        probabilities: (m, m) float32.
+        box: (4,) of x0, y0, x1, y1 in the image; it may reach beyond it.
+        size: height and width of the image.
+        threshold: the least probability of a pixel of the object; negative for a part of probabilities.
+    """
+
+    probabilities: Tensor
+    box: Floats32
+    size: tuple[int, int]
+    threshold: float
+
+    def paste(self) -> Part:
+        """The mask in its box: bilinear interpolation between pixel centres, as in Mask R-CNN."""
+        (x0, y0, x1, y1), (cells_down, cells_across) = self.box, self.probabilities.shape
+        columns, across = _weights(x0, x1, self.size[1], cells_across)
+        rows, down = _weights(y0, y1, self.size[0], cells_down)
+        # numpy's own threads would compete with those of torch here, and lose milliseconds.
+        pixels = (torch.from_numpy(down) @ self.probabilities @ torch.from_numpy(across).T).numpy()
+        inside = pixels >= self.threshold if self.threshold >= 0 else (pixels * 255).astype(np.uint8)
+        return inside, (columns, rows)
+
+
 def paste_into_boxes(model: nn.Module) -> None:
     """Makes the mask heads of R-CNNs paste each mask into its box only, not into an image of its own.
 
-    Their masks are then lists of `Part`, with the same pixels.
+    Their masks are then lists of `Window`, each pasted when it is asked for, with the same pixels.
     """
     original = FCNMaskHead._predict_by_feat_single
     for module in model.modules():
@@ -37,11 +65,12 @@ def binary_parts(masks: Any, threshold: float) -> Iterator[tuple[Bytes, tuple[in
     """The masks of one image, one after the other: (h, w) uint8 of 0 and 1, and x and y of its first pixel.
 
     Args:
-        masks: a list of `Part`, or (N, H, W) as a tensor or array, bool or uint8 as in `Part`.
+        masks: a list of `Window`, or (N, H, W) as a tensor or array, bool or uint8 as in `Part`.
         threshold: the least probability of a pixel of the object, where there are probabilities.
     """
     if isinstance(masks, list):
-        for part, offset in masks:
+        for window in masks:
+            part, offset = window.paste()
             yield _binary(part, threshold), offset
         return
     for mask in masks.cpu().numpy() if isinstance(masks, Tensor) else np.asarray(masks):
@@ -70,7 +99,7 @@ def every_nth(mask: Bytes, offset: tuple[int, int], step: int) -> tuple[Bytes, t
 def _paste(
     head: Any, mask_preds: Tensor, bboxes: Tensor, labels: Tensor, img_meta: dict[str, Any], rcnn_test_cfg: Any,
     rescale: bool = False, activate_map: bool = False,
-) -> list[Part]:  # fmt: skip
+) -> list[Window]:  # fmt: skip
     """Takes the place of `FCNMaskHead._predict_by_feat_single`, with its arguments; changes `bboxes` as that does."""
     probabilities = torch.as_tensor(mask_preds).to(bboxes) if activate_map else mask_preds.sigmoid()
     scale = bboxes.new_tensor(img_meta["scale_factor"]).repeat((1, 2))
@@ -84,20 +113,9 @@ def _paste(
     # They are small: from a GPU nothing of the size of an image has to be copied.
     small, corners = probabilities[:, 0].float().cpu(), bboxes.float().cpu().numpy()
     return [
-        _pasted(pixels, box, height, width, rcnn_test_cfg.mask_thr_binary)
+        Window(pixels, box, (height, width), rcnn_test_cfg.mask_thr_binary)
         for pixels, box in zip(small, corners, strict=True)
     ]
-
-
-def _pasted(probabilities: Tensor, box: Floats32, height: int, width: int, threshold: float) -> Part:
-    """One mask, (m, m), in its box, (4,): bilinear interpolation between pixel centres, as in Mask R-CNN."""
-    x0, y0, x1, y1 = box
-    columns, across = _weights(x0, x1, width, probabilities.shape[1])
-    rows, down = _weights(y0, y1, height, probabilities.shape[0])
-    # numpy's own threads would compete with those of torch here, and lose milliseconds.
-    pixels = (torch.from_numpy(down) @ probabilities @ torch.from_numpy(across).T).numpy()
-    inside = pixels >= threshold if threshold >= 0 else (pixels * 255).astype(np.uint8)
-    return inside, (columns, rows)
 
 
 def _weights(start: np.float32, end: np.float32, size: int, cells: int) -> tuple[int, Floats32]:

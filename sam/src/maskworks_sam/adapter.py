@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from maskworks.errors import RequestError
 from maskworks.memory_errors import memory_errors
-from maskworks.predictor import Result
+from maskworks.predictor import Result, Work
 from maskworks.types import Instance, Instances, Prompt, Request
 from maskworks.wire import base64text
 from maskworks_sam.automatic import Everything
@@ -34,7 +35,7 @@ class SamAdapter:
         self._decoder = Decoder(model.sam, 16 if model.device == "cpu" else 64)
         names = ("points_per_side", "pred_iou_thresh", "stability_score_thresh")
         settings = {name: getattr(config, name) for name in names}
-        self._everything = Everything(model.sam, **settings) if config.automatic else None
+        self._everything = Everything(self._decoder, **settings) if config.automatic else None
 
     @classmethod
     def load(cls, config: SamConfig) -> SamAdapter:
@@ -43,25 +44,48 @@ class SamAdapter:
 
     def predict(self, requests: Sequence[Request]) -> list[Result]:
         """One instance per prompt, or more with `all`. The images are encoded together, the objects of each decoded."""
+        return [_finished(work) for work in self.start(requests)]
+
+    def start(self, requests: Sequence[Request]) -> list[Work]:
+        """The same in chunks: the images are encoded now, some objects are decoded with each step."""
         with memory_errors():
             embeddings = self._embedder.embed([request.image for request in requests])
-            return [self._found(request, own) for request, own in zip(requests, embeddings, strict=True)]
+        return [self._work(request, own) for request, own in zip(requests, embeddings, strict=True)]
 
-    def _found(self, request: Request, embedding: Embedding) -> Result:
+    def _work(self, request: Request, embedding: Embedding) -> Work:
         meta = {"cache": "hit" if embedding.hit else "miss"}
-        try:
-            if self._everything is not None:
-                return Instances(self._everything.find(request.image, embedding.values), meta)
-            decoded = self._decoder.decode(embedding.values, request.prompts, request.size)
-        except RequestError as error:
-            return error
-        masks = chosen_masks(decoded, request.prompts, self._choice, request.size, self._decoder.side)
-        return Instances([_instance(mask, request.prompts[mask.prompt]) for mask in masks], meta)
+        with memory_errors():
+            return Instances((yield from self._found(request, embedding.values)), meta)
+
+    def _found(self, request: Request, embedding: Tensor) -> Generator[None, None, list[Instance]]:
+        if self._everything is not None:
+            return (yield from self._everything.find(request.size, embedding))
+        found: dict[int, list[Instance]] = defaultdict(list)
+        for indices, decoded in self._decoder.chunks(embedding, request.prompts, request.size):
+            yield
+            prompts = [request.prompts[index] for index in indices]
+            for mask in chosen_masks(decoded, prompts, self._choice, request.size, self._decoder.side):
+                index = indices[mask.prompt]
+                found[index].append(_instance(mask, request.prompts[index], index).packed())
+                yield
+        return [instance for index in range(len(request.prompts)) for instance in found[index]]
 
 
-def _instance(mask: Mask, prompt: Prompt) -> Instance:
+def _finished(work: Work) -> Result:
+    """What comes of it."""
+    try:
+        while True:
+            next(work)
+    except StopIteration as end:
+        found: Result = end.value
+        return found
+    except RequestError as error:
+        return error
+
+
+def _instance(mask: Mask, prompt: Prompt, index: int) -> Instance:
     stability = None if mask.stability is None else round(mask.stability, 4)
-    meta: dict[str, Any] = {"stability": stability, "prompt": mask.prompt, "output": mask.output}
+    meta: dict[str, Any] = {"stability": stability, "prompt": index, "output": mask.output}
     if prompt.extreme_points is not None:
         meta["points"] = "the box that they span"
     if prompt.low_res_logits:

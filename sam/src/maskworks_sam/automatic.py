@@ -1,71 +1,127 @@
-"""Masks for everything in an image, without prompts: the package's generator on our encoder."""
+"""Masks for everything in an image, without prompts: a grid of clicks, of whose masks the good and different ones stay.
+
+The steps and their numbers are those of the package's `SamAutomaticMaskGenerator`, which holds masks as large as the
+image for many clicks at a time; here there is one.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from segment_anything import SamAutomaticMaskGenerator, SamPredictor
-from segment_anything.modeling import Sam
-from segment_anything.utils.amg import rle_to_mask
-from torch import Tensor
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
-from maskworks.types import Instance
-from maskworks_sam.masks import cropped
-from maskworks_sam.preprocessing import input_size
+import numpy as np
+import torch
+from segment_anything.utils.amg import build_point_grid
+from torch import Tensor
+from torchvision.ops import nms
+
+from maskworks.packed_mask import PackedMask
+from maskworks.types import Instance, Prompt
+from maskworks_sam.decoder import Decoded, Decoder
+from maskworks_sam.masks import cropped, full_masks
 
 _LABELS = 255
-_MOST_CLICKS = 64
-# For the logits of all masks of the clicks that are decoded together; the package takes about twice as much.
-_MASKS_BYTES = 512 * 2**20
+_SAME = 0.7  # IoU of the boxes of two masks, of which then one goes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    """A mask that is good enough.
+
+    Attributes:
+        mask: the part of the image that holds the object.
+        offset: x and y of its first pixel.
+        area: how many pixels are inside.
+        score: the model's own estimate of its IoU.
+        stability: see `full_masks`.
+        point: x and y of the click.
+    """
+
+    mask: PackedMask
+    offset: tuple[int, int]
+    area: int
+    score: float
+    stability: float | None
+    point: list[float]
+
+    @property
+    def box(self) -> list[int]:
+        """x0, y0, x1, y1; both ends belong to it."""
+        (x, y), (height, width) = self.offset, self.mask.shape
+        return [x, y, x + width - 1, y + height - 1]
 
 
 class Everything:
     """Finds the objects of an image by a grid of clicks.
 
     Args:
-        sam: the model.
-        settings: arguments of the package's `SamAutomaticMaskGenerator`.
+        decoder: of the model.
+        points_per_side: clicks in each row and column.
+        pred_iou_thresh: masks that the model scores no higher are dropped.
+        stability_score_thresh: masks that are less stable are dropped.
     """
 
-    def __init__(self, sam: Sam, **settings: float) -> None:
-        self._sam, self._settings = sam, settings
+    def __init__(
+        self, decoder: Decoder, *, points_per_side: int, pred_iou_thresh: float, stability_score_thresh: float
+    ) -> None:
+        self._decoder, self._grid = decoder, build_point_grid(points_per_side)
+        self._least_score, self._least_stability = pred_iou_thresh, stability_score_thresh
 
-    def find(self, image: NDArray[np.uint8], embedding: Tensor) -> list[Instance]:
+    def find(self, size: tuple[int, int], embedding: Tensor) -> Generator[None, None, list[Instance]]:
         """The objects, the largest first, so that smaller ones lie on top; labels start again after 255.
 
+        It yields between chunks of work, and returns the objects.
+
         Args:
-            image: (H, W, 3) uint8 RGB.
+            size: height and width of the image.
             embedding: (256, h, w) float32 of this image.
         """
-        together = _MASKS_BYTES // (4 * self._sam.mask_decoder.num_mask_tokens * image.shape[0] * image.shape[1])
-        generator = SamAutomaticMaskGenerator(
-            self._sam,
-            points_per_batch=min(max(together, 1), _MOST_CLICKS),
-            output_mode="uncompressed_rle",  # not an array of the image's size for each mask
-            **self._settings,
-        )
-        generator.predictor = _Embedded(self._sam, embedding)
-        found = sorted(generator.generate(image), key=lambda entry: -entry["area"])
+        clicks = self._grid * size[::-1]
+        prompts = [Prompt(clicks=click[None], click_labels=np.ones(1, np.uint8)) for click in clicks]
+        found: list[_Candidate] = []
+        for indices, decoded in self._decoder.chunks(embedding, prompts, size):
+            yield
+            for candidate in self._good(decoded, clicks[indices].tolist(), size):
+                if candidate is not None:
+                    found.append(candidate)
+                yield
         return [
             Instance(
-                *cropped(rle_to_mask(entry["segmentation"])),
+                candidate.mask,
+                candidate.offset,
                 label=1 + index % _LABELS,
-                score=round(entry["predicted_iou"], 4),
-                meta={"stability": round(entry["stability_score"], 4), "point": entry["point_coords"][0]},
+                score=round(candidate.score, 4),
+                meta={"stability": _rounded(candidate.stability), "point": candidate.point},
             )
-            for index, entry in enumerate(found)
+            for index, candidate in enumerate(sorted(_different(found), key=lambda one: -one.area))
         ]
 
+    def _good(self, decoded: Decoded, points: list[list[float]], size: tuple[int, int]) -> Iterator[_Candidate | None]:
+        """The masks of some clicks, None in place of those that are not good enough.
 
-class _Embedded(SamPredictor):  # type: ignore[misc]  # the package has no types
-    """The package's predictor for one image whose embedding is known."""
+        Of the masks that the model makes of a click, the first is meant for clearer prompts and left out.
+        """
+        scores = decoded.scores[:, 1:]
+        good = scores > self._least_score if self._least_score > 0 else torch.ones_like(scores, dtype=torch.bool)
+        clicks = good.nonzero()[:, 0].tolist()
+        full = full_masks(decoded.logits[:, 1:][good], size, self._decoder.side)
+        for click, score, (pixels, stability) in zip(clicks, scores[good].tolist(), full, strict=True):
+            if (stability or 0.0) < self._least_stability:
+                yield None
+                continue
+            part, offset = cropped(pixels)
+            area = int(np.count_nonzero(part))
+            yield _Candidate(PackedMask.of(part), offset, area, score, stability, points[click])
 
-    def __init__(self, sam: Sam, embedding: Tensor) -> None:
-        super().__init__(sam)
-        self._embedding = embedding[None].to(sam.device)
 
-    def set_image(self, image: NDArray[np.uint8], image_format: str = "RGB") -> None:
-        height, width = image.shape[:2]
-        self.reset_image()
-        self.original_size, self.input_size = (height, width), input_size(height, width, self.transform.target_length)
-        self.features, self.is_image_set = self._embedding, True
+def _different(found: list[_Candidate]) -> list[_Candidate]:
+    """Those that are left of masks around the same box, the best first."""
+    if not found:
+        return []
+    boxes = torch.tensor([candidate.box for candidate in found], dtype=torch.float32)
+    scores = torch.tensor([candidate.score for candidate in found], dtype=torch.float32)
+    return [found[index] for index in nms(boxes, scores, _SAME).tolist()]
+
+
+def _rounded(stability: float | None) -> float | None:
+    return None if stability is None else round(stability, 4)

@@ -1,8 +1,8 @@
-"""Prompts and an image's embedding in, low-resolution masks out: the package's modules, all objects in one call."""
+"""Prompts and an image's embedding in, low-resolution masks out: the package's modules, many objects in one call."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,31 +51,41 @@ class Decoder:
         points = [self._prompts.not_a_point_embed, *self._prompts.point_embeddings]
         self._kinds = torch.cat([embedding.weight for embedding in points])
 
-    @torch.no_grad()
     def decode(self, embedding: Tensor, prompts: Sequence[Prompt], size: tuple[int, int]) -> Decoded:
-        """The masks of all objects in one image.
+        """The masks of all objects in one image at once; see `chunks`."""
+        logits: list[Tensor] = [torch.empty(0)] * len(prompts)
+        scores = list(logits)
+        for some, decoded in self.chunks(embedding, prompts, size):
+            for index, own_logits, own_scores in zip(some, decoded.logits, decoded.scores, strict=True):
+                logits[index], scores[index] = own_logits, own_scores
+        return Decoded(torch.stack(logits), torch.stack(scores))
+
+    @torch.no_grad()
+    def chunks(
+        self, embedding: Tensor, prompts: Sequence[Prompt], size: tuple[int, int]
+    ) -> Iterator[tuple[list[int], Decoded]]:
+        """The masks of objects in one image, those of some prompts of the same length at a time.
 
         Args:
             embedding: (256, h, w) float32.
             prompts: one per object, at least one.
             size: height and width of the image in pixels.
 
+        Yields:
+            The indices of the prompts, and what was decoded for them.
+
         Raises:
-            BadPrompt: a mask of another size than this model's.
+            BadPrompt: a mask of another size than this model's; before anything is decoded.
         """
+        self._check(prompts)
         tokens = [_tokens(prompt, size, self.side) for prompt in prompts]
         lengths = [len(kinds) for _, kinds in tokens]
-        logits: list[Tensor] = [torch.empty(0)] * len(prompts)
-        scores = list(logits)
         image = embedding[None].to(self.device)
         for length in sorted(set(lengths)):
             same, most = [index for index, other in enumerate(lengths) if other == length], self._together(length)
             for some in (same[first : first + most] for first in range(0, len(same), most)):
                 sparse, dense = self._sparse([tokens[i] for i in some]), self._dense([prompts[i] for i in some])
-                found = self._decoder.predict_masks(image, self._positions, sparse, dense)
-                for index, own_logits, own_scores in zip(some, *found, strict=True):
-                    logits[index], scores[index] = own_logits, own_scores
-        return Decoded(torch.stack(logits), torch.stack(scores))
+                yield some, Decoded(*self._decoder.predict_masks(image, self._positions, sparse, dense))
 
     def _together(self, length: int) -> int:
         """How many prompts of so many tokens go through the decoder at a time.
@@ -101,16 +111,20 @@ class Decoder:
         nothing: Tensor = self._prompts.no_mask_embed.weight.reshape(-1, 1, 1).expand(-1, height, width)
         if all(prompt.mask_input is None for prompt in prompts):
             return nothing.expand(len(prompts), -1, -1, -1)
-        return torch.stack([nothing if p.mask_input is None else self._mask(p, p.mask_input) for p in prompts])
+        return torch.stack([nothing if p.mask_input is None else self._mask(p.mask_input) for p in prompts])
 
-    def _mask(self, prompt: Prompt, logits: NDArray[np.float32]) -> Tensor:
-        expected = self._prompts.mask_input_size
-        if logits.shape != expected:
-            path = f"{prompt.path}.mask_input" if prompt.path else "mask_input"
-            raise BadPrompt(path, "{}x{} logits".format(*logits.shape), "{}x{} for this model".format(*expected))
+    def _mask(self, logits: NDArray[np.float32]) -> Tensor:
         values = torch.tensor(logits, device=self.device)
         embedding: Tensor = self._prompts.mask_downscaling(values[None, None])[0]
         return embedding
+
+    def _check(self, prompts: Sequence[Prompt]) -> None:
+        expected = self._prompts.mask_input_size
+        for prompt in prompts:
+            if prompt.mask_input is not None and prompt.mask_input.shape != expected:
+                path = f"{prompt.path}.mask_input" if prompt.path else "mask_input"
+                found = "{}x{} logits".format(*prompt.mask_input.shape)
+                raise BadPrompt(path, found, "{}x{} for this model".format(*expected))
 
 
 def is_single_click(prompt: Prompt) -> bool:

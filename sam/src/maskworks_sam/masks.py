@@ -17,9 +17,9 @@ from maskworks.types import Prompt
 from maskworks_sam.decoder import Decoded, is_single_click
 from maskworks_sam.preprocessing import input_size
 
-# A pixel is stable if its logit is further from 0 than this.
-_STABILITY_OFFSET = 1.0
-_UPSCALED_BYTES = 256 * 2**20
+# A pixel is stable if its logit is not between these.
+_STABLE = (1.0, -1.0)
+_UPSCALED_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,8 +47,8 @@ class Mask:
 
 def chosen_masks(
     decoded: Decoded, prompts: Sequence[Prompt], choice: str, size: tuple[int, int], side: int
-) -> list[Mask]:
-    """The masks that answer the prompts of an image, in the order of the prompts.
+) -> Iterator[Mask]:
+    """The masks that answer the prompts of an image, in the order of the prompts, made when asked for.
 
     Args:
         decoded: all masks of the model.
@@ -69,11 +69,9 @@ def chosen_masks(
     ]
     rows, outputs = (torch.tensor(column, device=decoded.logits.device) for column in zip(*picks, strict=True))
     logits = decoded.logits[rows, outputs]
-    full = _full_masks(logits, inner, size, side)
-    return [
-        Mask(*cropped(pixels), index, output, float(scores[index, output]), stability, low)
-        for (index, output), low, (pixels, stability) in zip(picks, logits, full, strict=True)
-    ]
+    full = full_masks(logits, size, side)
+    for (index, output), low, (pixels, stability) in zip(picks, logits, full, strict=True):
+        yield Mask(*cropped(pixels), index, output, float(scores[index, output]), stability, low)
 
 
 def cropped(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[int, int]]:
@@ -104,16 +102,18 @@ def _areas(logits: Tensor, inner: tuple[int, int], side: int) -> NDArray[np.floa
     return (logits[..., :rows, :columns] > 0).sum((-1, -2)).float().cpu().numpy()
 
 
-def _full_masks(
-    logits: Tensor, inner: tuple[int, int], size: tuple[int, int], side: int
-) -> Iterator[tuple[NDArray[np.bool_], float | None]]:
-    """Masks and their stability, from logits (M, S, S) that are enlarged a few at a time."""
+def full_masks(logits: Tensor, size: tuple[int, int], side: int) -> Iterator[tuple[NDArray[np.bool_], float | None]]:
+    """Masks of the image, (H, W), and their stability, from logits (M, S, S) that are enlarged a few at a time."""
+    inner = input_size(*size, side)
     most = max(1, _UPSCALED_BYTES // (4 * max(size[0] * size[1], side * side)))
     for first in range(0, len(logits), most):
         enlarged = enlarge(logits[first : first + most], inner, size, side)
-        inside, outside = ((enlarged > offset).sum((-1, -2)) for offset in (_STABILITY_OFFSET, -_STABILITY_OFFSET))
-        counts = torch.stack([inside, outside], 1).tolist()
-        for pixels, (smaller, larger) in zip((enlarged > 0).cpu().numpy(), counts, strict=True):
+        # `sum` would make 64-bit numbers of all pixels first.
+        counts = [torch.count_nonzero(mask > offset) for mask in enlarged for offset in _STABLE]
+        shares = torch.stack(counts).view(-1, 2).tolist()
+        inside = (enlarged > 0).cpu().numpy()
+        del enlarged
+        for pixels, (smaller, larger) in zip(inside, shares, strict=True):
             yield pixels, smaller / larger if larger else None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskworks.errors import CheckpointError, ConfigError, UnsafeCheckpoint
 from maskworks.memory_errors import memory_errors
@@ -19,6 +20,7 @@ from tensormask.errors import CheckpointError as TensorMaskCheckpointError
 from tensormask.errors import ConfigError as TensorMaskConfigError
 from tensormask.errors import UnsafeCheckpointError
 from tensormask.model import Result, TensorMask
+from tensormask.paste import Window
 
 log = logging.getLogger("maskworks.tensormask")
 
@@ -92,19 +94,21 @@ class TensorMaskPredictor:
         )
 
     def _instances(self, result: Result) -> Instances:
-        patches = result.patches or (None,) * len(result.scores)
-        instances = [
-            Instance(
-                None if patch is None else patch.mask,
-                (0, 0) if patch is None else patch.offset,
-                label=min(number, _MOST_LABELS),
-                name=self._names[kind],
-                score=float(score),
-                box=box.astype(np.float64),
-                meta={"class": int(kind)},
-            )
-            for number, (patch, box, score, kind) in enumerate(
-                zip(patches, result.boxes, result.scores, result.classes, strict=True), start=1
-            )
-        ]
+        windows = result.windows or (None,) * len(result.scores)
+        objects = zip(windows, result.boxes, result.scores, result.classes, strict=True)
+        instances = (self._instance(number, *facts) for number, facts in enumerate(objects, start=1))
         return Instances(instances, best_first=True)
+
+    def _instance(
+        self, number: int, window: Window | None, box: NDArray[np.float32], score: np.float32, kind: np.int64
+    ) -> Instance:
+        patch = None if window is None else window.paste()
+        return Instance(
+            None if patch is None else patch.mask,
+            (0, 0) if patch is None else patch.offset,
+            label=min(number, _MOST_LABELS),
+            name=self._names[int(kind)],
+            score=float(score),
+            box=box.astype(np.float64),
+            meta={"class": int(kind)},
+        )

@@ -75,9 +75,10 @@ def encode_saved(prediction: Prediction) -> bytes:
     found = prediction.instances
     masks = np.zeros((len(found), *prediction.request.size), bool)
     for mask, instance in zip(masks, found, strict=True):
-        if instance.mask is not None:
-            target, source = overlap(instance.mask.shape, instance.offset, mask.shape)
-            mask[target] = instance.mask[source]
+        pixels = instance.pixels()
+        if pixels is not None:
+            target, source = overlap(pixels.shape, instance.offset, mask.shape)
+            mask[target] = pixels[source]
     boxes = [np.zeros(4) if instance.box is None else instance.box for instance in found]
     saved = {
         "pred_masks": torch.from_numpy(masks),

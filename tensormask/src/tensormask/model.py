@@ -16,7 +16,7 @@ from tensormask import acceleration, checkpoints, preprocessing
 from tensormask.config import Config
 from tensormask.detection import Candidates, detect
 from tensormask.network import Output, TensorMaskNet, build
-from tensormask.paste import Patch, paste
+from tensormask.paste import Patch, Window
 from tensormask.preprocessing import Array
 
 
@@ -29,21 +29,26 @@ class Result:
         boxes: float32 (n, 4) of x0, y0, x1, y1 in pixels of the image, clipped to it.
         scores: float32 (n,), 0 to 1.
         classes: int64 (n,), from 0.
-        patches: of each object the part of its mask around it; empty where the config has no masks.
+        windows: of each object its mask, not pasted into the image yet; empty where the config has no masks.
     """
 
     size: tuple[int, int]
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     classes: NDArray[np.int64]
-    patches: tuple[Patch, ...]
+    windows: tuple[Window, ...]
+
+    @property
+    def patches(self) -> tuple[Patch, ...]:
+        """Of each object the part of its mask around it. Together they may take far more than `windows`."""
+        return tuple(window.paste() for window in self.windows)
 
     @cached_property
     def masks(self) -> NDArray[np.bool_]:
         """bool (n, H, W); (0, H, W) where nothing was found or the config has no masks."""
-        masks = np.zeros((len(self.patches), *self.size), dtype=bool)
-        for mask, patch in zip(masks, self.patches, strict=True):
-            patch.paste(mask)
+        masks = np.zeros((len(self.windows), *self.size), dtype=bool)
+        for mask, window in zip(masks, self.windows, strict=True):
+            window.paste().paste(mask)
         return masks
 
 
@@ -164,15 +169,15 @@ class TensorMask:
         boxes = torch.minimum((found.boxes * scale).clamp(min=0), scale.new_tensor([width, height, width, height]))
         seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         found, boxes = found[seen.nonzero()[:, 0]], boxes[seen]
-        patches = self._patches(output, found, scale, size) if self.config.mask_on else ()
-        return Result(size, boxes.cpu().numpy(), found.scores.cpu().numpy(), found.classes.cpu().numpy(), patches)
+        windows = self._windows(output, found, scale, size) if self.config.mask_on else ()
+        return Result(size, boxes.cpu().numpy(), found.scores.cpu().numpy(), found.classes.cpu().numpy(), windows)
 
     @staticmethod
-    def _patches(output: Output, found: Candidates, scale: torch.Tensor, size: tuple[int, int]) -> tuple[Patch, ...]:
+    def _windows(output: Output, found: Candidates, scale: torch.Tensor, size: tuple[int, int]) -> tuple[Window, ...]:
         # A mask lies in the box of its anchor, not in the predicted one.
         boxes = (found.anchors * scale).tolist()
-        patches: dict[int, Patch] = {}
+        windows: dict[int, Window] = {}
         for numbers, logits in output.masks.at(found.at):
             for number, own in zip(numbers.tolist(), logits, strict=True):
-                patches[number] = paste(own, tuple(boxes[number]), size)
-        return tuple(patches[number] for number in range(len(boxes)))
+                windows[number] = Window(own, tuple(boxes[number]), size)
+        return tuple(windows[number] for number in range(len(boxes)))

@@ -37,6 +37,25 @@ class Patch:
         into[y : y + height, x : x + width] = self.mask
 
 
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The mask of an object as the network gives it, which is small however large the image is.
+
+    Attributes:
+        logits: float32 (V, V).
+        box: x0, y0, x1, y1 of it in the image; it may reach beyond it.
+        size: height and width of the image.
+    """
+
+    logits: Tensor
+    box: tuple[float, float, float, float]
+    size: tuple[int, int]
+
+    def paste(self) -> Patch:
+        """The part of the image's mask that it describes."""
+        return paste(self.logits, self.box, self.size)
+
+
 def paste(logits: Tensor, box: tuple[float, float, float, float], size: tuple[int, int]) -> Patch:
     """The pixels of an image in which the probability, interpolated bilinearly, is at least 1/2.
 

@@ -43,7 +43,8 @@ def test_pasting_gives_the_pixels_of_mmdetection(mmdet, threshold, agnostic, res
     paste_into_boxes(torch.nn.Sequential(head))
     ours = head._predict_by_feat_single(scores, changed := boxes.clone(), labels, **arguments)
     assert len(ours) == 5
-    for (part, (x, y)), mask in zip(ours, theirs, strict=True):
+    for window, mask in zip(ours, theirs, strict=True):
+        part, (x, y) = window.paste()
         pasted = np.zeros_like(mask)
         pasted[y : y + part.shape[0], x : x + part.shape[1]] = part
         assert part.dtype == mask.dtype

@@ -143,8 +143,8 @@ def test_everything_in_an_image():
     sam = adapter(automatic=True, points_per_side=8, pred_iou_thresh=0.6, stability_score_thresh=0.7)
     (found,) = sam.predict([request_for(photo("coins"))])
     assert found.meta["cache"] == "miss"
-    areas = [instance.mask.sum() for instance in found]
-    assert all(instance.mask.size < photo("coins").size / 3 for instance in found[1:])
+    areas = [instance.pixels().sum() for instance in found]
+    assert all(instance.pixels().size < photo("coins").size / 3 for instance in found[1:])
     assert areas == sorted(areas, reverse=True)
     assert all(instance.score > 0.6 and instance.meta["stability"] >= 0.7 for instance in found)
     assert found
@@ -158,17 +158,17 @@ def test_everything_in_a_large_image(monkeypatch):
     """A few clicks at a time give what all of them together give, also where a few give nothing."""
     flags = {"points_per_side": 4, "pred_iou_thresh": 0.5, "stability_score_thresh": 0.5}
     request = request_for(np.tile(photo("coins"), (3, 3, 1)))
-    monkeypatch.setattr("maskworks_sam.automatic._MASKS_BYTES", 2**40)
+    monkeypatch.setattr("maskworks_sam.masks._UPSCALED_BYTES", 2**40)
     sam = adapter(automatic=True, **flags)
     (together,) = sam.predict([request])
-    monkeypatch.setattr("maskworks_sam.automatic._MASKS_BYTES", 2**20)
+    monkeypatch.setattr("maskworks_sam.masks._UPSCALED_BYTES", 2**20)
     with PeakMemory() as memory:
         (found,) = sam.predict([request])
     assert memory.peak < 10 * request.image.size * 4
     assert [instance.meta["point"] for instance in found] == [instance.meta["point"] for instance in together]
     for a, b in zip(together, found, strict=True):
         assert a.score == pytest.approx(b.score, abs=1e-3)
-        assert (whole(a.mask, a.offset, request.size) != whole(b.mask, b.offset, request.size)).sum() <= 2
+        assert (whole(a.pixels(), a.offset, request.size) != whole(b.pixels(), b.offset, request.size)).sum() <= 2
 
 
 def test_nothing_in_an_image():

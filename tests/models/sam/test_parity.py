@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
-from segment_anything import SamPredictor, sam_model_registry
+from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 from segment_anything.utils.transforms import ResizeLongestSide
 
 from maskworks_sam.attention import blockwise_attention, fused_attention, relative_table
@@ -182,3 +184,24 @@ def test_bfloat16_gives_the_same_masks():
             ratios.append((a & b).sum() / (a | b).sum())
     assert len(ratios) >= 50
     assert np.mean(ratios) >= 0.99
+
+
+@pytest.mark.slow("computes with a network")
+@pytest.mark.parametrize(("score", "stability"), [(0.5, 0.5), (0.0, 0.0)])
+def test_everything_is_what_the_package_finds(small_sam, score, stability):
+    settings = {"points_per_side": 5, "pred_iou_thresh": score, "stability_score_thresh": stability}
+    theirs = SamAutomaticMaskGenerator(small_sam, **settings).generate(photo("coins"))
+    theirs.sort(key=lambda entry: -entry["area"])
+    (found,) = adapter(automatic=True, **settings).predict([request_for(photo("coins"))])
+    assert len(found) == len(theirs) >= 3
+    for instance, entry in zip(found, theirs, strict=True):
+        assert instance.meta["point"] == entry["point_coords"][0]
+        assert instance.score == pytest.approx(entry["predicted_iou"], abs=1e-3)
+        stability = instance.meta["stability"]
+        assert (
+            math.isnan(entry["stability_score"])
+            if stability is None
+            else (stability == pytest.approx(entry["stability_score"], abs=1e-3))
+        )
+        differs = whole(instance.pixels(), instance.offset, photo("coins").shape[:2]) != entry["segmentation"]
+        assert differs.sum() <= 2

@@ -6,7 +6,7 @@ MaskworksError
 │   ├── BadPrompt                bad_prompt          a value of the prompt is missing or wrong; names its path
 │   ├── UnsupportedPrompt        unsupported_prompt  a valid prompt that this model cannot use
 │   ├── BadImage                 bad_image           not an image, broken, or of a format that is not read
-│   ├── ImageTooLarge            image_too_large     beyond --max_bytes or --max_pixels
+│   ├── ImageTooLarge            image_too_large     beyond --max_bytes, --max_pixels or --max_mask_pixels
 │   ├── OutOfMemory              out_of_memory       does not fit in memory, even alone
 │   ├── Overloaded               overloaded          the queue of the worker is full
 │   ├── Unauthorized             unauthorized        HTTP: the token is missing or wrong
@@ -101,7 +101,7 @@ class BadImage(RequestError):
 
 
 class ImageTooLarge(RequestError):
-    """The image is beyond a limit, found before it was decoded."""
+    """The image, or what an answer about its objects would take, is beyond a limit."""
 
     code = "image_too_large"
     status = 413

@@ -9,23 +9,20 @@ binary images by border following" (1985), which OpenCV implements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from maskworks.holes import hole_rings
-from maskworks.types import Bytes, Floats, Instance, Points, Region
+from maskworks.types import Bytes, Floats, Instance, Mask, Points, Region
 
 Box = tuple[int, int, int, int]
 
 _BAND = 64  # so many rows are looked at together
 
 
-def trace(
-    mask: NDArray[np.bool_] | Bytes, offset: tuple[int, int] = (0, 0), simplify: float = 0.0
-) -> tuple[Region, ...]:
+def trace(mask: Mask, offset: tuple[int, int] = (0, 0), simplify: float = 0.0) -> tuple[Region, ...]:
     """Rings of all parts of a mask, from top to bottom and left to right by their first pixel.
 
     Args:
@@ -54,9 +51,13 @@ def trace(
     return tuple(reversed(regions))
 
 
-def fill(regions: Iterable[Region], shape: tuple[int, int]) -> Bytes:
-    """The mask that the rings describe: (H, W) uint8 of 0 and 1 for `shape` = (H, W). Points outside are cut off."""
+def fill(regions: Iterable[Region], shape: tuple[int, int], offset: tuple[int, int] = (0, 0)) -> Bytes:
+    """The mask that the rings describe: (H, W) uint8 of 0 and 1 for `shape` = (H, W). Points outside are cut off.
+
+    `offset` is x and y of the mask's first pixel, where it is a part of the image.
+    """
     mask = np.zeros(shape, np.uint8)
+    left, top = offset
     for region in regions:
         x0, y0, x1, y1 = bounding_box(region.outer)
         part = np.zeros((y1 - y0 + 1, x1 - x0 + 1), np.uint8)
@@ -64,12 +65,12 @@ def fill(regions: Iterable[Region], shape: tuple[int, int]) -> Bytes:
         cv2.fillPoly(part, [region.outer], 1, offset=origin)
         for hole in region.holes:
             cv2.fillPoly(part, [hole], 0, offset=origin)
-        target, source = overlap(part.shape, (x0, y0), shape)
+        target, source = overlap(part.shape, (x0 - left, y0 - top), shape)
         mask[target] |= part[source]
     return mask
 
 
-def drop_specks(mask: NDArray[np.bool_] | Bytes, min_area: float) -> Bytes:
+def drop_specks(mask: Mask, min_area: float) -> Bytes:
     """The mask, (h, w) uint8 of 0 and 1, without its 8-connected parts of fewer than `min_area` pixels."""
     inside = as_uint8(mask)
     if min_area <= 1 or inside.size == 0:  # OpenCV crashes on images without pixels
@@ -84,10 +85,28 @@ def compose(instances: Sequence[Instance], shape: tuple[int, int]) -> Bytes:
     """One (H, W) uint8 image of palette indices from the masks of many instances; the later ones lie on top."""
     image = np.zeros(shape, np.uint8)
     for instance in instances:
-        if instance.mask is not None:
-            target, source = overlap(instance.mask.shape, instance.offset, shape)
-            cv2.copyTo(np.full_like(image[target], instance.label), as_uint8(instance.mask[source]), image[target])
+        pixels = instance.pixels()
+        if pixels is not None:
+            paint(image, pixels, instance.offset, instance.label)
     return image
+
+
+def paint(image: Bytes, mask: Mask, offset: tuple[int, int], label: int, *, below: bool = False) -> None:
+    """Puts a mask into an image (H, W) of palette indices, a few rows at a time: over all that is there, or `below`."""
+    target, source = overlap(mask.shape, offset, image.shape)
+    for part, inside in bands(image[target], mask[source]):
+        free = np.logical_and(inside, part == 0).view(np.uint8) if below else inside
+        cv2.copyTo(np.full_like(part, label), free, part)
+
+
+def bands(image: Bytes, mask: Mask) -> Iterator[tuple[Bytes, Bytes]]:
+    """Some rows at a time of an image and of a mask of its size, (n, w, ...) and (n, w) uint8.
+
+    What is computed of them is small, and stays in the processor's cache.
+    """
+    for start in range(0, len(mask) if mask.size else 0, _BAND):
+        rows = slice(start, start + _BAND)
+        yield image[rows], as_uint8(mask[rows])
 
 
 def bounding_box(ring: Points) -> Box:
@@ -102,7 +121,7 @@ def min_area_rectangle(ring: Points) -> tuple[float, float]:
     return float(min(a, b)), float(max(a, b))
 
 
-def extreme_values(mask: NDArray[np.bool_] | Bytes, offset: tuple[int, int] = (0, 0)) -> Floats | None:
+def extreme_values(mask: Mask, offset: tuple[int, int] = (0, 0)) -> Floats | None:
     """Left, top, right and bottom pixel of a mask as (4,) float64 of x0, y0, x1, y1; None if it is empty."""
     x, y, width, height = cv2.boundingRect(as_uint8(mask))
     if width == 0:
@@ -123,18 +142,18 @@ def overlap(
     return target, source
 
 
-def as_uint8(mask: NDArray[np.bool_] | Bytes) -> Bytes:
+def as_uint8(mask: Mask) -> Bytes:
     """The mask as contiguous uint8 without a copy where there is none needed."""
     return np.ascontiguousarray(mask).view(np.uint8)
 
 
-def _extent(mask: NDArray[np.bool_] | Bytes) -> tuple[slice, slice]:
+def _extent(mask: Mask) -> tuple[slice, slice]:
     """The rows and columns that hold all of a mask; looking for them is much cheaper than following borders."""
     rows = _rows(mask.view(np.bool_))
     return rows, _range(mask[rows].max(axis=0, initial=0))
 
 
-def _rows(inside: NDArray[np.bool_]) -> slice:
+def _rows(inside: Mask) -> slice:
     """The rows that hold all of a mask, found from both ends, so that the rows between are not read."""
     starts = range(0, len(inside), _BAND)
     first = next((start for start in starts if inside[start : start + _BAND].any()), None)
@@ -145,7 +164,7 @@ def _rows(inside: NDArray[np.bool_]) -> slice:
     return slice(first + top.start, last + bottom.stop)
 
 
-def _range(line: NDArray[np.bool_] | Bytes) -> slice:
+def _range(line: Mask) -> slice:
     inside = np.flatnonzero(line)
     return slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0, 0)
 

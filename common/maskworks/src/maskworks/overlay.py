@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from maskworks.geometry import as_uint8, overlap
+from maskworks.geometry import bands, overlap
 from maskworks.types import Bytes, Instance, Prediction, Prompt, Region
 from maskworks.wire.mask_png import palette
 
 Colour = tuple[int, int, int]
 
 _TINT = 0.45
+_BAND = 64  # rows at a time
 _LONGEST_SIDE = 1_000_000  # pixels; OpenCV, which is faster than Pillow, writes no longer ones
 _WHITE, _BLACK, _RED = (255, 255, 255), (0, 0, 0), (255, 60, 60)
 
@@ -40,7 +41,10 @@ def encode_overlay(prediction: Prediction) -> bytes:
         buffer = BytesIO()
         Image.fromarray(rgb).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
-    _, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    for start in range(0, len(rgb), _BAND):  # OpenCV's order of colours, without a second picture
+        rows = rgb[start : start + _BAND]
+        rows[:] = rows[:, :, ::-1]
+    _, data = cv2.imencode(".png", rgb, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return data.tobytes()
 
 
@@ -50,13 +54,13 @@ def _colour(label: int) -> Colour:
 
 
 def _tint(canvas: Bytes, instance: Instance, colour: Colour) -> None:
-    if instance.mask is None:
+    mask = instance.pixels()
+    if mask is None:
         return
-    target, source = overlap(instance.mask.shape, instance.offset, canvas.shape[:2])
-    part = canvas[target]
-    if part.size:
+    target, source = overlap(mask.shape, instance.offset, canvas.shape[:2])
+    for part, inside in bands(canvas[target], mask[source]):
         tinted = cv2.addWeighted(part, 1 - _TINT, np.full_like(part, colour), _TINT, 0)
-        part[:] = cv2.copyTo(tinted, as_uint8(instance.mask[source]), part.copy())
+        part[:] = cv2.copyTo(tinted, inside, part.copy())
 
 
 def _outline(canvas: Bytes, regions: tuple[Region, ...], colour: Colour, width: int) -> None:

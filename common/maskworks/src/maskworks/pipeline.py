@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from maskworks.config import ShapeConfig
+from maskworks.drawing import check_masks, draw
 from maskworks.errors import Internal, OutOfMemory, RequestError
-from maskworks.geometry import compose, drop_specks, trace
 from maskworks.images.reader import InProcessDecoder
 from maskworks.predictor import Predictor, Result
 from maskworks.types import ImageDecoder, Instance, Instances, Job, Outcome, Prediction, Request
@@ -57,7 +57,7 @@ class Pipeline:
         item = Decoded(job, error=job.error)
         if job.error is None:
             with _timed(item, "decode"):
-                outcome = _answered(lambda: job.format.read(job, self.decoder))
+                outcome = _answered(lambda: check_masks(job.format.read(job, self.decoder), self.decoder.limits))
             if isinstance(outcome, RequestError):
                 item.error = outcome
             else:
@@ -109,21 +109,11 @@ class Pipeline:
         return found
 
     def _prediction(self, item: Decoded, request: Request, found: Sequence[Instance]) -> Prediction:
+        together = found if isinstance(found, Instances) else Instances(found)
         with _timed(item, "contours"):
-            instances = tuple(self._without_specks(instance) for instance in found)
-            regions = tuple(
-                trace(instance.mask, instance.offset, self.shape_config.simplify) if instance.mask is not None else ()
-                for instance in instances
-            )
-            together = found if isinstance(found, Instances) else Instances(found)
-            mask = compose(instances[::-1] if together.best_first else instances, request.size)
-        meta = {**self._meta(item, request, instances), **together.meta}
-        return Prediction(request, instances, regions, mask, meta, together.best_first)
-
-    def _without_specks(self, instance: Instance) -> Instance:
-        if instance.mask is None or self.shape_config.min_area <= 1:
-            return instance
-        return replace(instance, mask=drop_specks(instance.mask, self.shape_config.min_area))
+            drawn = draw(together, request.size, self.shape_config)
+        meta = {**self._meta(item, request, drawn.instances), **together.meta}
+        return Prediction(request, drawn.instances, drawn.regions, drawn.mask, meta, together.best_first)
 
     def _meta(self, item: Decoded, request: Request, instances: Sequence[Instance]) -> dict[str, Any]:
         return {

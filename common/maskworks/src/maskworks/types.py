@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,10 +15,14 @@ from numpy.typing import NDArray
 
 from maskworks.config import InputConfig
 from maskworks.errors import RequestError
+from maskworks.packed_mask import PackedMask
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Points = NDArray[np.int32]
+Mask = NDArray[np.bool_] | Bytes
+
+_LARGE = 1 << 20  # pixels of a mask from which on it is packed; packing smaller ones is not worth the time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +107,8 @@ class Instance:
     """One object that a model found.
 
     Attributes:
-        mask: (h, w) bool or 0/1 uint8, the part of the image's mask that starts at `offset`; None for a box alone.
+        mask: (h, w) bool or 0/1 uint8, maybe packed, the part of the image's mask that starts at `offset`; None for a
+            box alone.
         offset: x and y of the mask's first pixel in the image.
         label: palette index in the mask image, 1..255.
         name: the class, as written to OPEX.
@@ -112,7 +117,7 @@ class Instance:
         meta: further facts for `meta.objects`, JSON values by name.
     """
 
-    mask: NDArray[np.bool_] | Bytes | None
+    mask: Mask | PackedMask | None
     offset: tuple[int, int] = (0, 0)
     label: int = 1
     name: str = "object"
@@ -120,9 +125,21 @@ class Instance:
     box: Floats | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    def pixels(self) -> Mask | None:
+        """The mask as an array, made anew by each call if it is packed."""
+        return self.mask.unpack() if isinstance(self.mask, PackedMask) else self.mask
+
+    def packed(self) -> Instance:
+        """The same with its mask packed if that is a large one."""
+        if self.mask is None or isinstance(self.mask, PackedMask) or self.mask.size < _LARGE:
+            return self
+        return replace(self, mask=PackedMask.of(self.mask))
+
 
 class Instances(list[Instance]):
     """The instances of an image, with facts about all of them.
+
+    It packs large masks as it takes them: of instances that a generator gives, there is one such mask at a time.
 
     Attributes:
         meta: facts for the `meta` of the answer, JSON values by name.
@@ -132,7 +149,7 @@ class Instances(list[Instance]):
     def __init__(
         self, instances: Iterable[Instance], meta: Mapping[str, Any] | None = None, *, best_first: bool = False
     ) -> None:
-        super().__init__(instances)
+        super().__init__(instance.packed() for instance in instances)
         self.meta = meta or {}
         self.best_first = best_first
 

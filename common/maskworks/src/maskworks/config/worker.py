@@ -16,10 +16,15 @@ class InputConfig(Config):
     """What is accepted as an image.
 
     `max_bytes` counts the file, `max_pixels` width times height from its header, `decode_timeout` processor time.
+    `max_mask_pixels` counts width times height times the objects that the prompt asks for: the memory of their masks is
+    an eighth of it in bytes at most.
     """
 
     max_bytes: int = flag("N", "largest image file in bytes", 64 * MEBIBYTE, kind=int, least=1)
     max_pixels: int = flag("N", "largest image in pixels, read from its header", 100_000_000, kind=int, least=1)
+    max_mask_pixels: int = flag(
+        "N", "most pixels of an image times objects asked for in it", 8_000_000_000, kind=int, least=1
+    )
     decode_timeout: float = flag(
         "S", "seconds of processor time after which the decoding of an image is given up", 10.0, kind=float, least=0.01
     )

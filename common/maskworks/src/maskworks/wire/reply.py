@@ -9,7 +9,7 @@ import numpy as np
 
 from maskworks.errors import BadImage, BadJson, ImageTooLarge, RequestError
 from maskworks.geometry import fill
-from maskworks.types import Bytes, Instance, Points, Prediction, Region, Request
+from maskworks.types import Bytes, Instance, Instances, Points, Prediction, Region, Request
 from maskworks.wire import base64text, jsontext
 from maskworks.wire.mask_png import decode_mask, encode_mask
 from maskworks.wire.prompt import parse_prompt
@@ -69,9 +69,8 @@ def decode_reply(text: bytes, name: str, image: Bytes | None = None) -> Predicti
     prompts = parse_prompt(prompt) if isinstance(prompt, dict) and image is not None else ()
     canvas = np.zeros((*mask.shape, 3), np.uint8) if image is None else image
     request = Request(str(reply.get("id", name)), canvas, prompts, prompt)
-    shape = (int(mask.shape[0]), int(mask.shape[1]))
-    instances = tuple(Instance(fill(part, shape), label=_label(mask, part)) for part in parts)
-    return Prediction(request, instances, parts, mask, {k: v for k, v in meta.items() if k != "contours"})
+    instances = Instances(_instance(regions, mask) for regions in parts)
+    return Prediction(request, tuple(instances), parts, mask, {k: v for k, v in meta.items() if k != "contours"})
 
 
 def _regions(contours: list[Any], meta: dict[str, Any], shape: tuple[int, ...]) -> tuple[tuple[Region, ...], ...]:
@@ -95,6 +94,15 @@ def _ring(points: Any, shape: tuple[int, ...]) -> Points:
     if not len(ring) or np.abs(ring.astype(np.int64)).max() > _FARTHEST + max(shape):
         raise ValueError("a contour that is empty or far away")
     return ring
+
+
+def _instance(regions: tuple[Region, ...], mask: Bytes) -> Instance:
+    """The object that these rings describe, as the part of the image that they are in."""
+    points = np.concatenate([region.outer for region in regions] or [np.zeros((1, 2), np.int32)])
+    beyond = mask.shape[::-1]
+    x0, y0 = np.clip(points.min(axis=0), 0, beyond).tolist()
+    x1, y1 = np.clip(points.max(axis=0) + 1, 0, beyond).tolist()
+    return Instance(fill(regions, (y1 - y0, x1 - x0), (x0, y0)), (x0, y0), label=_label(mask, regions))
 
 
 def _label(mask: Bytes, regions: tuple[Region, ...]) -> int:
