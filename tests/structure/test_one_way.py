@@ -17,6 +17,8 @@ OTHER_JSON = {
     "coco_dataset.py": "annotations of COCO",
     "heartbeat.py": "what a worker tells its own health check",
     "image_text.py": "rows of numbers of the first TensorMask server",
+    "decoder_process.py": "what decoder processes are asked",
+    "decoder_program.py": "what they answer",
     "report.py": "the doctor's report for programs",
     "training_data.py": "annotations of COCO",
     "training_loop.py": "metrics of a training, a line each",
