@@ -18,7 +18,7 @@ FUZZ_RUNS ?= 20000
 MINUTES ?= 20
 # How many tests run at a time; each starts processes of its own.
 WORKERS ?= 2
-PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS)
 PIP_AUDIT := 2.10.1
 
 .DEFAULT_GOAL := help

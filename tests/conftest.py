@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import runpy
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).parent
+MATRIX, SCHOOL = "tests/faults/test_matrix.py", "tests/models/mmdet"
 PROCESSOR = TESTS / "support" / "processor"
 LEVELS = {"quick": ("slow", "heavy"), "test": ("heavy",), "heavy": (), "all": ()}
 MARK = re.compile(r"\bmark\.(slow|heavy)\(\s*\"(.+?)\"", re.DOTALL)
@@ -70,9 +71,34 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if reasons[item]]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in set(left_out)]
-    for item in items:
-        if group := _group(item):
-            item.add_marker(pytest.mark.xdist_group(group))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # The dear ones first, so that no process is left alone with them in the end.
+        slow = Counter(_place(item.nodeid) for item in items if _reasons(item, LEVELS["quick"]))
+        items.sort(key=lambda item: -slow[_place(item.nodeid)])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """One that keeps groups together. `loadgroup` of xdist 3.8 does so by names that pytest 9.2 no longer looks at."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    config.option.loadscopereorder = False
+    return Groups(config, log)
+
+
+def group(nodeid: str) -> str:
+    """Tests of one group run in one process, as they share a fixture that is expensive or that is a server."""
+    place = _place(nodeid)
+    return nodeid.partition("::")[0] + nodeid.partition("[")[2] if place == MATRIX else place
+
+
+def _place(nodeid: str) -> str:
+    """The file of a test; for those that share a model trained in the tests, their folder."""
+    return SCHOOL if nodeid.startswith(f"{SCHOOL}/") else nodeid.partition("::")[0]
 
 
 def _reasons(item: pytest.Item, names: tuple[str, ...]) -> list[str]:
@@ -88,16 +114,3 @@ def _reasons(item: pytest.Item, names: tuple[str, ...]) -> list[str]:
                 raise pytest.UsageError(f'{item.nodeid}: expected @pytest.mark.{name}("the reason")')
             found += [mark.args[0]] * (name in names)
     return found
-
-
-def _group(item: pytest.Item) -> str:
-    """Tests of one group run in one process, because they share a fixture that is expensive or that is a server."""
-    if not isinstance(item, pytest.Function):
-        return ""
-    if {"school", "trained", "mmdet"} & set(item.fixturenames):
-        return "mmdet"
-    scopes = {definition.scope for found in item._fixtureinfo.name2fixturedefs.values() for definition in found}
-    if "module" not in scopes:
-        return ""
-    driven = item.callspec.id if hasattr(item, "callspec") and "driver" in item.fixturenames else ""
-    return f"{item.path.relative_to(TESTS)} {driven}".strip()

@@ -87,3 +87,27 @@ def test_a_mark_without_a_reason_is_an_error(collect, mark):
     done = collect(TESTS.format(slow=mark, heavy=HEAVY), "all")
     assert done.returncode == 4
     assert "test_slow: expected @pytest.mark." in done.stderr
+
+
+NOTING = """
+import os, pathlib, pytest
+
+@pytest.mark.parametrize("number", range(8))
+def test_note(number):
+    with pathlib.Path(__file__).with_suffix(".txt").open("a") as file:
+        print(os.getpid(), file=file)
+"""
+
+
+@pytest.mark.slow("starts processes")
+def test_the_tests_of_a_file_run_in_one_process(tmp_path):
+    """Otherwise each process makes the servers and models of the file, and not every version of xdist keeps groups."""
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "support").symlink_to(ROOT / "tests" / "support")
+    for name in ("a", "b"):
+        (tmp_path / f"test_{name}.py").write_text(NOTING)
+    flags = ["-p", "no:cacheprovider", "--rootdir", ".", "--numprocesses", "2"]
+    subprocess.run([sys.executable, "-m", "pytest", *flags, "test_a.py", "test_b.py"], check=True, cwd=tmp_path)
+    first, second = (set((tmp_path / f"test_{name}.txt").read_text().split()) for name in ("a", "b"))
+    assert (len(first), len(second)) == (1, 1)
+    assert first != second
