@@ -118,7 +118,7 @@ def test_entries_survive_a_connection_that_breaks_while_they_are_taken_over(serv
     ((_, entries),) = client.xreadgroup("maskworks", "dead", {"requests": ">"})
     client.xclaim("requests", "maskworks", "dead", 0, [entry for entry, _ in entries], idle=10_000_000, justid=True)
     transport = stream_transport(server, redis_claim_idle=0.3)
-    look, looks = transport._deliveries, []
+    look, looks = transport._group.deliveries, []
 
     def break_once(entry):
         looks.append(entry)
@@ -126,7 +126,7 @@ def test_entries_survive_a_connection_that_breaks_while_they_are_taken_over(serv
             raise exceptions.ConnectionError("cut")
         return look(entry)
 
-    monkeypatch.setattr(transport, "_deliveries", break_once)
+    monkeypatch.setattr(transport._group, "deliveries", break_once)
     deadline = time.monotonic() + 20
     while client.xlen("results") < 3 and time.monotonic() < deadline:
         for job in transport.receive(8, 0.1):

@@ -19,9 +19,10 @@ from maskworks.config import RedisConfig
 from maskworks.errors import TransportError
 from maskworks.transports.redis.burst import Burst
 from maskworks.transports.redis.byte_queue import ByteQueue
+from maskworks.transports.redis.faults import REFUSED, is_transient
 from maskworks.transports.redis.listener import Listener
 from maskworks.transports.redis.overload import OverloadReplies
-from maskworks.transports.redis.server import REFUSED, RedisServer, answer, is_transient
+from maskworks.transports.redis.server import RedisServer, answer
 from maskworks.types import Format, Job, Outcome
 
 log = logging.getLogger(__name__)

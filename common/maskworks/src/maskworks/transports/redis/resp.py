@@ -9,10 +9,11 @@ import select
 import socket
 import ssl
 import struct
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from redis import exceptions
-from redis._parsers import BaseParser
+
+from maskworks.transports.redis.faults import error_from
 
 Value: TypeAlias = "bytes | bytearray | int | list[Value] | None"
 
@@ -70,7 +71,7 @@ class RespReader:
         except ValueError:
             raise _not_the_protocol() from None
         if kind == b"-":
-            raise _error(rest.decode(errors="replace"))
+            raise error_from(rest.decode(errors="replace"))
         if kind == b"+":
             return rest
         raise _not_the_protocol()
@@ -110,13 +111,6 @@ class RespReader:
         if not received:
             raise exceptions.ConnectionError("connection closed by the server")
         return received
-
-
-def _error(text: str) -> Exception:
-    """A server's error with all of its text: redis-py itself leaves out its first word, the code."""
-    parser: Any = BaseParser
-    kind: type[Exception] = type(parser.parse_error(text))
-    return kind(text)
 
 
 def _not_the_protocol() -> exceptions.ConnectionError:

@@ -17,20 +17,11 @@ from redis.retry import Retry
 from maskworks.config import RedisConfig, RedisServerConfig
 from maskworks.errors import BadPrompt, GaveUp, TransportError
 from maskworks.transports.redis.backoff import Backoff
+from maskworks.transports.redis.faults import REFUSED, TRANSIENT, TargetRefused, Unwritable, error_code, is_transient
 from maskworks.types import Outcome
 from maskworks.wire.reply import encode_error
 
 log = logging.getLogger(__name__)
-
-# Transient: the server is away, starting, out of memory, or about to become a master.
-TRANSIENT = (
-    exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError, exceptions.OutOfMemoryError,
-    exceptions.ReadOnlyError, exceptions.TryAgainError, exceptions.MasterDownError, exceptions.ClusterDownError,
-)  # fmt: skip
-# Not transient, although the first of them counts as an error of the connection.
-REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
-# Transient, too, but without a class of its own: too few replicas, a full disk, a script that runs.
-_TRANSIENT_CODES = frozenset({"NOREPLICAS", "MISCONF", "BUSY"})
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 5.0  # in which the server has to say something
@@ -39,10 +30,6 @@ _LAST_TRIES_SECONDS = 6.0  # a server that says nothing is asked once more, but 
 _READ_SIZE = 1 << 20
 
 Result = TypeVar("Result")
-
-
-class Unwritable(TransportError):
-    """A channel or stream that this user may not write to, or that is something else."""
 
 
 class RedisServer:
@@ -110,7 +97,7 @@ class RedisServer:
                 raise self.refusal(error) from None
             except (*TRANSIENT, exceptions.ResponseError) as error:
                 if not is_transient(error):
-                    kind = Unwritable if error_code(error) == "WRONGTYPE" else TransportError
+                    kind = Unwritable if _is_target(error) else TransportError
                     raise kind(f"{self._config.server_name}: {error}") from None
                 if self._stop.is_set():
                     self._last_error, self._failing_since_stop = error, self._failing_since_stop or begun
@@ -143,14 +130,8 @@ class RedisServer:
         self.sender.close()
 
 
-def is_transient(error: Exception) -> bool:
-    """True for errors of the server or the connection that pass by themselves."""
-    return isinstance(error, TRANSIENT) or error_code(error) in _TRANSIENT_CODES
-
-
-def error_code(error: Exception) -> str:
-    """The word that an error of the server begins with, which redis-py leaves out where it has a class for it."""
-    return str(error).rpartition("caused error: ")[2].partition(" ")[0]
+def _is_target(error: Exception) -> bool:
+    return isinstance(error, TargetRefused) or error_code(error) == "WRONGTYPE"
 
 
 def answer(server: RedisServer, outcome: Outcome, config: RedisConfig, send: Callable[[str, bytes], Result]) -> Result:

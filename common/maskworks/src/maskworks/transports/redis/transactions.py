@@ -1,4 +1,4 @@
-"""Transactions that a server accepts although its memory is full.
+"""Commands that a server accepts although its memory is full.
 
 A full server refuses commands that might need memory, answers too. But only an answer deletes its request: if workers
 waited for memory, the server would stay full of requests for good. Since Redis 7 a script may go beyond the limit.
@@ -13,20 +13,22 @@ from redis import exceptions
 
 Command = Sequence[str | bytes | int]
 
+_FLAGS = "#!lua flags=allow-oom\n"
 # Its arguments: of each command its length, then its words.
-_BEYOND_THE_LIMIT = """#!lua flags=allow-oom
-local at = 1
+_COMMANDS = """
+local at, replies = 1, {}
 while ARGV[at] do
   local last = at + ARGV[at]
-  redis.call(unpack(ARGV, at + 1, last))
+  replies[#replies + 1] = redis.call(unpack(ARGV, at + 1, last))
   at = last + 1
 end
+return replies
 """
 _STAYS_FULL = "so it stays full; raise maxmemory, or use Redis 7 and let the worker's user +eval, see docs/scaling.md"
 
 
-def write(client: Any, keys: Sequence[str], *commands: Command) -> None:
-    """All of the commands, or none if the server is full, away or refuses one of them.
+def write(client: Any, keys: Sequence[str], *commands: Command) -> Sequence[Any]:
+    """All of the commands, or none if the server is full, away or refuses one of them; their replies.
 
     It goes on after a command that fails for what a key holds.
 
@@ -43,17 +45,31 @@ def write(client: Any, keys: Sequence[str], *commands: Command) -> None:
         with client.pipeline(transaction=True) as transaction:
             for command in commands:
                 transaction.execute_command(*command)
-            transaction.execute()
+            replies: Sequence[Any] = transaction.execute()
+            return replies
     except (exceptions.OutOfMemoryError, exceptions.ExecAbortError) as error:
         if isinstance(error, exceptions.ExecAbortError) and "OOM" not in str(error):
             raise
-        _write_beyond_the_limit(client, keys, commands, error)
+        words = [word for command in commands for word in (len(command), *command)]
+        found: Sequence[Any] = beyond_the_limit(client, error, _COMMANDS, len(keys), *keys, *words)
+        return found
 
 
-def _write_beyond_the_limit(client: Any, keys: Sequence[str], commands: Sequence[Command], full: Exception) -> None:
-    words = [word for command in commands for word in (len(command), *command)]
+def beyond_the_limit(client: Any, full: Exception, script: str, *words: str | bytes | int) -> Any:
+    """The reply to a script that may go beyond the server's limit.
+
+    Args:
+        client: of redis-py.
+        full: the error with which the server refused without it.
+        script: in Lua.
+        words: the number of its keys, the keys, its arguments.
+
+    Raises:
+        redis.OutOfMemoryError: the server is too old or does not let this user do so.
+        redis.RedisError: it is away, or a command of the script failed.
+    """
     try:
-        client.eval(_BEYOND_THE_LIMIT, len(keys), *keys, *words)
+        return client.eval(_FLAGS + script, *words)
     except exceptions.ResponseError as error:
         if "@user_script" in str(error):  # a command of the script failed, not the script
             raise
