@@ -5,16 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import socket
-import threading
 import time
-from pathlib import Path
 
 import pytest
 
-from maskworks.config import HttpConfig
-from maskworks.transports.http.server import HttpServer
-from maskworks.transports.http.transport import HttpTransport
-from tests.support.http_process import HttpProcess, check_headers_are_cut_off, read_answer
+from tests.support.http_process import HttpProcess, check_headers_are_cut_off, read_answer, sockets
 from tests.support.samples import PROMPT, encoded
 from tests.support.workplace import wait_until
 
@@ -105,36 +100,6 @@ def test_a_slow_reader_gets_all_of_it(server):
     assert len(body) > LARGE
 
 
-async def empty(scope, receive, send):
-    """An application that answers everything with nothing."""
-    await send({"type": "http.response.start", "status": 204})
-    await send({"type": "http.response.body"})
-
-
-def test_a_request_that_is_on_its_way_when_the_server_stops_is_answered(monkeypatch):
-    monkeypatch.setattr("maskworks.transports.http.connection._DRAIN_SECONDS", 60)
-    stop = threading.Event()
-    with HttpServer(empty, HttpTransport(), HttpConfig(host="127.0.0.1", port=0), stop) as server:
-        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
-        with socket.create_connection(address, 60) as connection:
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert b"204" in connection.recv(10_000)
-            stop.set()
-            wait_until(lambda: refused(address))
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            answer = read_answer(connection)
-    assert answer.startswith(b"HTTP/1.1 204")
-    assert b"connection: close" in answer
-
-
-def refused(address) -> bool:
-    try:
-        socket.create_connection(address, 60).close()
-    except ConnectionRefusedError:
-        return True
-    return False
-
-
 def large_answer(server, kept: str) -> socket.socket:
     """A connection on which an answer comes that is larger than what the kernel holds."""
     message = {"image": base64.b64encode(encoded()).decode(), **json.loads(PROMPT), "note": "x" * LARGE}
@@ -144,9 +109,3 @@ def large_answer(server, kept: str) -> socket.socket:
     body = json.dumps(message).encode()
     connection.sendall(request("Content-Type: application/json", f"Connection: {kept}", body=body))
     return connection
-
-
-def sockets(server) -> int:
-    """How many the server has open."""
-    names = [str(name.readlink()) for name in Path(f"/proc/{server.process.pid}/fd").iterdir() if name.is_symlink()]
-    return sum(name.startswith("socket:") for name in names)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.support.http_process import HttpProcess, check_headers_are_cut_off, form, pixels, read_answer
+from tests.support.http_process import HttpProcess, check_headers_are_cut_off, form, metric, pixels, read_answer
 from tests.support.samples import PROMPT, encoded, picture
 from tests.support.workplace import wait_until
 
@@ -180,12 +180,6 @@ def test_good_and_bad_requests_at_once(server):
 
 
 @pytest.mark.slow("starts processes")
-def metric(server, name):
-    """The value of a metric; 0 if it is not there."""
-    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
-    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
-
-
 def test_nobody_works_for_a_client_that_has_gone():
     server = HttpProcess(seconds=0.5)
     sent = head(len(encoded())) + encoded()

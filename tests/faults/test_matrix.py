@@ -169,6 +169,11 @@ def test_terminated_under_load(driver, case):
     until(driver, lambda: driver.answers.right >= 1)
     driver.answers.stopping = True
     driver.worker.send_signal(signal.SIGTERM)
+    for _ in range(100 if driver.hears_to_the_end else 0):
+        driver.send(requests.good())
+        time.sleep(0.02)  # between requests of clients that do not know that it stops
+        if not driver.alive:
+            break
     assert driver.worker.wait(30) == 0, driver.said
     driver.settle()
     driver.collect()

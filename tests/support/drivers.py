@@ -36,6 +36,7 @@ class Driver:
     """
 
     loses_with_worker = True  # whether what a killed worker had is gone
+    hears_to_the_end = True  # whether what is sent while a worker stops is answered, refused or kept
 
     def __init__(self, subject: Subject, folder: Path, stack: ExitStack) -> None:
         self.answers = Answers()
@@ -125,6 +126,7 @@ class RedisDriver(Driver):
     """`*_predict_redis` on channels, with a server of its own."""
 
     mode = "pubsub"
+    hears_to_the_end = False  # a channel keeps nothing, and says to nobody that it does not
 
     def prepare(self) -> list[str]:
         port = free_port()
@@ -180,6 +182,7 @@ class StreamDriver(RedisDriver):
 
     mode = "stream"
     loses_with_worker = False
+    hears_to_the_end = True
 
     def ready(self) -> bool:
         return True
@@ -235,11 +238,11 @@ class HttpDriver(Driver):
             parts["prompt"] = ("b", request.prompt)
         try:
             answer = self._client.post(f"{self.url}/predict", files=parts, headers={"Accept": "image/png"})
-        except httpx.ConnectError:
-            self.answers.failed(request.name, "overloaded")
-            return
         except httpx.TransportError as error:
-            self.answers.cut_off[request.name] = repr(error)
+            if was_refused(error):
+                self.answers.failed(request.name, "overloaded")
+            else:  # a connection was made, so the request counts as sent, and as lost
+                self.answers.cut_off[request.name] = repr(error)
             return
         if answer.status_code == httpx.codes.OK:
             with Image.open(io.BytesIO(answer.content)) as mask:
@@ -249,6 +252,13 @@ class HttpDriver(Driver):
 
 
 DRIVERS = {"folder": FolderDriver, "channels": RedisDriver, "streams": StreamDriver, "http": HttpDriver}
+
+
+def was_refused(error: BaseException | None) -> bool:
+    """Whether nobody listened: no other error says that a request was not received."""
+    while error is not None and not isinstance(error, ConnectionRefusedError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def message(request: Request) -> bytes:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from io import BytesIO
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -80,12 +81,31 @@ def form(image: bytes | None = None, prompt: bytes = PROMPT) -> dict:
     return {"image": ("a.png", encoded() if image is None else image), "prompt": (None, prompt)}
 
 
+def metric(server: HttpProcess, name: str) -> float:
+    """The value of a metric; 0 if it is not there."""
+    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+
+def sockets(server: HttpProcess) -> int:
+    """How many the server has open."""
+    names = [str(name.readlink()) for name in Path(f"/proc/{server.process.pid}/fd").iterdir() if name.is_symlink()]
+    return sum(name.startswith("socket:") for name in names)
+
+
 def read_answer(connection: socket.socket) -> bytes:
     """Everything until the other side closes."""
     answer = b""
     while chunk := connection.recv(65536):
         answer += chunk
     return answer
+
+
+def complete(answer: bytes) -> bool:
+    """Whether an answer with a declared length is there in full."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    return bool(end) and len(body) >= int(lengths[0].partition(b":")[2])
 
 
 def check_headers_are_cut_off(connection: socket.socket, number: int) -> None:

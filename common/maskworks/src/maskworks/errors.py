@@ -201,3 +201,10 @@ class DeviceError(MaskworksError):
     """The device that was asked for does not exist here or does not work."""
 
     exit_code = 6
+
+
+def reason_of(error: OSError) -> str:
+    """What the system said, for people: `No space left on device: out/cup.png`, with the file if one is named."""
+    if not error.strerror:
+        return str(error) or type(error).__name__
+    return error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from maskworks.config.flag import Config, flag
 from maskworks.config.worker import MEBIBYTE
+
+MOST_CONNECTIONS = 10_000
+_SPARE_FILES = 256  # open files beside the connections: libraries, images, connections that are being refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +33,16 @@ class HttpConfig(Config):
         "N", "most bytes of requests to hold at a time; more are answered `overloaded`", 512 * MEBIBYTE, kind=int,
         least=1,
     )  # fmt: skip
+    max_connections: int | None = flag(
+        "N", "most connections at a time, more are answered `overloaded` "
+        f"(default: what the limit on open files allows, at most {MOST_CONNECTIONS})", None, kind=int, least=1,
+    )  # fmt: skip
     token_env: str | None = flag("NAME", "environment variable with a token that requests have to show", None)
+
+    @property
+    def most_connections(self) -> int:
+        """How many connections may be open at a time."""
+        return min(_connections_for_files(), MOST_CONNECTIONS) if self.max_connections is None else self.max_connections
 
     @property
     def token(self) -> str | None:
@@ -42,3 +55,21 @@ class HttpConfig(Config):
             yield f"--port: {self.port} is no port; expected 1 to 65535, or 0 for any free one"
         if self.token_env is not None and not self.token:
             yield f"--token_env: the environment variable {self.token_env} is not set or empty; put the token into it"
+        most, allowed = self.max_connections, _allowed_files()
+        if most is not None and allowed is not None and most > _connections_for_files():
+            yield (
+                f"--max_connections: {most} is more than the limit on open files allows, which is {allowed}; "
+                f"expected at most {_connections_for_files()}, or raise the limit (ulimit -n)"
+            )
+
+
+def _allowed_files() -> int | None:
+    """How many files this process may have open; None if there is no limit."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if allowed == resource.RLIM_INFINITY else allowed
+
+
+def _connections_for_files() -> int:
+    """The most connections that leave files for the rest."""
+    allowed = _allowed_files()
+    return MOST_CONNECTIONS if allowed is None else max(allowed // 2, allowed - _SPARE_FILES, 1)

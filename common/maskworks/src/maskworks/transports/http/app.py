@@ -112,6 +112,7 @@ class HttpApp:
         accept, encodings = (", ".join(headers.getlist(name)) for name in ("accept", "accept-encoding"))
         name, prompt = request.query_params.get("id"), request.query_params.get("prompt")
         http_format = endpoint.format(content_type, accept, encodings, name)
+        self._transport.check_open()
         self._admission.check()
         most = endpoint.most_bytes(media_type_of(content_type), self._input_config.max_bytes)
         with self._admission.body() as share:

@@ -13,13 +13,16 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from maskworks.config import HttpConfig
-from maskworks.errors import ConfigError, TransportError
+from maskworks.errors import TransportError
+from maskworks.transports.http.acceptor import Acceptor
 from maskworks.transports.http.connection import BoundedConnection
+from maskworks.transports.http.listener import listen
 from maskworks.transports.http.transport import HttpTransport
 
-_BACKLOG = 1024  # connections that wait to be taken
 _KEEP_ALIVE = 20  # seconds that an idle connection is kept
 _SPARE_SECONDS = 3.0  # on top of the time limit of requests, before connections are cut
+_READ_SECONDS = 0.05  # for what was sent before the stop to be read
+_GRACE_SECONDS = 0.5  # in which those who come are told that the server stops
 
 
 class HttpServer:
@@ -38,11 +41,11 @@ class HttpServer:
     """
 
     def __init__(self, app: ASGIApp, transport: HttpTransport, config: HttpConfig, stop: threading.Event) -> None:
-        self._socket = _listen(config)
+        self._socket = listen(config)
         self._transport = transport
         settings = uvicorn.Config(
             app,
-            http=partial(BoundedConnection, read_seconds=config.request_timeout),  # type: ignore[arg-type]
+            http="httptools",
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -50,11 +53,10 @@ class HttpServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=math.ceil(config.request_timeout + _SPARE_SECONDS),
         )
-        self._server = _Stoppable(settings, stop)
+        self._server = _Stoppable(settings, config, self._socket, stop, transport.draining)
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
     @property
@@ -80,41 +82,58 @@ class HttpServer:
 
     def _run(self) -> None:
         try:
-            self._server.run(sockets=[self._socket])
+            self._server.run()
         finally:
             self._transport.finish()
 
 
 class _Stoppable(uvicorn.Server):
-    """Ends when an event is set; signals are caught elsewhere."""
+    """Ends when an event is set, without losing a request; signals are caught elsewhere.
 
-    def __init__(self, config: uvicorn.Config, stop: threading.Event) -> None:
-        super().__init__(config)
-        self._stop = stop
+    Args:
+        settings: uvicorn's.
+        limits: on connections.
+        listener: where connections come from.
+        stop: asks it to end.
+        draining: set here, once requests that come are to be refused.
+    """
+
+    def __init__(
+        self,
+        settings: uvicorn.Config,
+        limits: HttpConfig,
+        listener: socket.socket,
+        stop: threading.Event,
+        draining: threading.Event,
+    ) -> None:
+        super().__init__(settings)
+        self._limits, self._listener, self._stop, self._draining = limits, listener, stop, draining
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        make = partial(
+            BoundedConnection,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            read_seconds=self._limits.request_timeout,
+            draining=self._draining,
+        )
+        self._acceptor = Acceptor(self._listener, make, self.server_state.connections, self._limits.most_connections)
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._stop.is_set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answers also those who were connected or have sent a request, but of whom this thread has not heard yet."""
-        self.server_state.default_headers.append((b"connection", b"close"))  # of every answer to a later request
-        for _ in range(2):  # turns of the event loop, in which it accepts the connections that the kernel has made
-            await asyncio.sleep(0)
+        """Answers what has come, then refuses what still comes for a moment, then listens no more, then ends.
+
+        Closing a socket resets what has been sent to it and not read, so nothing is closed that could hold a request.
+        """
+        await self._acceptor.take_waiting()
+        await asyncio.sleep(_READ_SECONDS)
+        self._draining.set()
+        for connection in tuple(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(_GRACE_SECONDS)
+        await self._acceptor.close()
         await super().shutdown(sockets)
-
-
-def _listen(config: HttpConfig) -> socket.socket:
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    # asyncio sends answers without delay only on sockets that say that they are TCP.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, config.host != "::")
-        listener.bind((config.host, config.port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        reason = error.strerror or str(error)
-        raise ConfigError([f"--host, --port: {config.host}:{config.port}: {reason}; choose others"]) from None
-    return listener

@@ -17,9 +17,13 @@ class HttpTransport:
     """Holds the requests that the server has read, until the loop takes them.
 
     The server's thread submits; what has an outcome is answered by whoever waits for its future.
+
+    Attributes:
+        draining: set once requests that have not begun are to be refused.
     """
 
     def __init__(self) -> None:
+        self.draining = threading.Event()
         self._waiting: deque[Job] = deque()
         self._open: dict[Future[Outcome], Job] = {}
         self._finished = False
@@ -41,6 +45,11 @@ class HttpTransport:
     def check(self) -> None:
         pass
 
+    def check_open(self) -> None:
+        """Raises Overloaded if no more requests are to begin."""
+        if self.draining.is_set():
+            raise _stopping()
+
     def submit(self, job: Job) -> Future[Outcome]:
         """Puts a job, whose receipt is the future of its outcome, into the queue; cancelling that takes it out again.
 
@@ -50,7 +59,7 @@ class HttpTransport:
         outcome: Future[Outcome] = job.receipt
         with self._changed:
             if self._finished:
-                raise Overloaded("the server is stopping; send this request again in a moment")
+                raise _stopping()
             self._waiting.append(job)
             self._open[outcome] = job
             self._changed.notify()
@@ -82,10 +91,14 @@ class HttpTransport:
         self.finish()
         for outcome in tuple(self._open):
             with contextlib.suppress(InvalidStateError):  # nobody waits for it any more
-                outcome.set_result(Outcome(error=Overloaded("the server is stopping; send this again")))
+                outcome.set_result(Outcome(error=_stopping()))
 
     def _forget(self, outcome: Future[Outcome]) -> None:
         with self._changed:
             job = self._open.pop(outcome)
             if job in self._waiting:
                 self._waiting.remove(job)
+
+
+def _stopping() -> Overloaded:
+    return Overloaded("the server is stopping; send this request again in a moment")

@@ -1,0 +1,151 @@
+"""Takes connections as long as there is room for them, and tells the others so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+from maskworks.errors import Overloaded, reason_of
+from maskworks.transports.http.listener import begin_no_handshake
+from maskworks.transports.http.media import JSON
+from maskworks.wire.reply import encode_error
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 64  # connections taken in one turn of the event loop, for which others wait
+_MOST_REFUSED = 32  # connections that are being refused at a time; more wait in the kernel's queue
+_REFUSAL_SECONDS = 2.0  # for a client to take the refusal
+_PAUSE_SECONDS = 0.2  # until the next try where the system has nothing left for a connection
+_HANDSHAKE_SECONDS = 0.1  # for handshakes that have begun, at the end
+_TAKE_SECONDS = 2.0  # for what waits in the kernel's queue, at the end
+_WARNING_SECONDS = 60.0  # between two warnings
+
+
+class Acceptor:
+    """Makes connections of what comes to a listening socket. Runs on the event loop's thread.
+
+    Args:
+        listener: does not block; closed by `close`.
+        make: makes what speaks on a connection.
+        connections: those that are open, which are kept by what `make` makes.
+        most: how many may be open at a time.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        make: Callable[[], asyncio.BaseProtocol],
+        connections: Collection[object],
+        most: int,
+    ) -> None:
+        self._listener, self._make, self._connections, self._most = listener, make, connections, most
+        self._refusal = _refusal(most)
+        self._loop = asyncio.get_running_loop()
+        self._being_made: set[asyncio.Task[None]] = set()
+        self._refused: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._next_warning = 0.0
+        self._resume()
+
+    async def take_waiting(self) -> None:
+        """Takes all connections that the kernel has made, if there is room for them within two seconds."""
+        end = self._loop.time() + _TAKE_SECONDS
+        while not self._take() and self._loop.time() < end:
+            await asyncio.sleep(0.01)
+        if self._being_made:
+            await asyncio.wait(self._being_made)
+
+    async def close(self) -> None:
+        """Takes the connections that clients have begun to make, and no more."""
+        begin_no_handshake(self._listener)
+        await asyncio.sleep(_HANDSHAKE_SECONDS)
+        await self.take_waiting()
+        self._pause()
+        self._listener.close()
+        while self._refused:
+            await asyncio.sleep(0.01)
+
+    def _resume(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.add_reader(self._listener, self._take)
+
+    def _pause(self) -> None:
+        self._loop.remove_reader(self._listener)
+
+    def _take(self) -> bool:
+        """Takes some connections; whether none is left."""
+        for _ in range(_AT_ONCE):
+            if len(self._refused) >= _MOST_REFUSED:
+                self._pause()
+                return False
+            try:
+                connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return True
+            except (InterruptedError, ConnectionAbortedError):
+                continue
+            except OSError as error:
+                self._warn(f"connections wait, as the system has nothing left for them: {reason_of(error)}")
+                self._pause()
+                self._loop.call_later(_PAUSE_SECONDS, self._resume)
+                return False
+            connection.setblocking(False)
+            if len(self._connections) + len(self._being_made) >= self._most:
+                self._refuse(connection)
+            else:
+                task = self._loop.create_task(self._begin(connection))
+                self._being_made.add(task)
+                task.add_done_callback(self._being_made.discard)
+        return False
+
+    async def _begin(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._make, connection)
+        except OSError as error:
+            connection.close()
+            self._warn(f"a connection ended at once: {reason_of(error)}")
+
+    def _refuse(self, connection: socket.socket) -> None:
+        """Answers without a question. Closing at once could reset the answer, so the client may close first."""
+        self._warn(f"{self._most} connections are open (--max_connections); others are told to come back")
+        with suppress(OSError):  # it has gone
+            connection.send(self._refusal)
+            connection.shutdown(socket.SHUT_WR)
+        self._refused[connection] = self._loop.call_later(_REFUSAL_SECONDS, self._end, connection)
+        self._loop.add_reader(connection, self._drain, connection)
+
+    def _drain(self, connection: socket.socket) -> None:
+        try:
+            ended = not connection.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            ended = True
+        if ended:
+            self._end(connection)
+
+    def _end(self, connection: socket.socket) -> None:
+        self._refused.pop(connection).cancel()
+        self._loop.remove_reader(connection)
+        connection.close()
+        self._resume()
+
+    def _warn(self, text: str) -> None:
+        """From time to time, however often it happens."""
+        if self._loop.time() >= self._next_warning:
+            self._next_warning = self._loop.time() + _WARNING_SECONDS
+            log.warning("%s", text)
+
+
+def _refusal(most: int) -> bytes:
+    body = encode_error(Overloaded(f"{most} connections are open (--max_connections); come back in a moment"), None)
+    head = (
+        "HTTP/1.1 503 Service Unavailable",
+        f"Content-Type: {JSON}",
+        f"Content-Length: {len(body)}",
+        "Retry-After: 1",
+        "Connection: close",
+    )
+    return "\r\n".join([*head, "", ""]).encode() + body
