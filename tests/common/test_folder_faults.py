@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from maskworks.config import FolderConfig, InputConfig
 from maskworks.errors import TransportError
@@ -115,22 +114,23 @@ def test_a_read_only_output_folder_is_an_error_before_the_start(folders):
     assert (folders.inputs / "a.jpg").exists()
 
 
-FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (130_000, 130_000))\n"
+FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (140, 140))\n"
 
 
 def test_a_full_output_folder_loses_nothing(folders):
-    """A limit on the size of files stands for a full disk: the polygons of noise take more than its pixels."""
-    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
-    folders.add("b.bmp", encoded(Image.fromarray(noise), "BMP"))
+    """A limit on the size of files stands for a full disk: image and pixels are within it, the mask with its note is
+    not."""
+    stem = "b" * 100  # which stands in the note
+    folders.add(f"{stem}.bmp", encoded(picture(size=(5, 5)), "BMP"))
     code = FULL + "import runpy, sys, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); sys.argv = sys.argv[1:]\n"
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"
     python, script, *flags = folders.command()
     worker = subprocess.run([python, "-c", code, script, *flags], capture_output=True, text=True, check=False)
     assert worker.returncode == 1, worker.stderr
-    assert "results of b cannot be written: File too large" in worker.stderr
+    assert f"results of {stem} cannot be written: File too large" in worker.stderr
     assert "Traceback" not in worker.stderr
-    assert {path.name for path in folders.inputs.iterdir()} == {"b.bmp", "b.points"}
-    assert folders.names() == {"b.png"}, "the JSON file, which comes last, says that all is there"
+    assert {path.name for path in folders.inputs.iterdir()} == {f"{stem}.bmp", f"{stem}.points"}
+    assert folders.names() == set()
 
 
 def test_results_on_another_file_system(folders):

@@ -5,10 +5,11 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from maskworks.config import InputConfig
 from maskworks.transports.folder.scan import Scanner
-from maskworks.wire.completeness import ends_where_it_should
+from maskworks.wire.completeness import End, end_of
 from maskworks.wire.jsontext import MOST_MARKS
 from tests.support.samples import PROMPT, encoded
 
@@ -16,34 +17,95 @@ LIMITS = InputConfig()
 FORMATS = {"jpg": "JPEG", "png": "PNG", "bmp": "BMP", "tif": "TIFF", "webp": "WEBP"}
 
 
-def scan(folder, suffix=".points", patience=10.0):
-    return Scanner(folder, suffix, patience).scan()
+def scanner(folder, suffix=".points", patience=10.0, settle=0.0):
+    return Scanner(folder, suffix, patience=patience, settle=settle, limits=LIMITS)
+
+
+def scan(folder, suffix=".points"):
+    return scanner(folder, suffix).scan()
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_an_image_is_complete_with_its_last_byte_only(tmp_path, suffix):
+    """The end of a TIFF file tells nothing, not even that there is more to come."""
     data = encoded(fmt=FORMATS[suffix])
     path = tmp_path / f"a.{suffix}"
     for length in (0, 1, 5, 20, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:length])
-        assert not ends_where_it_should(path, LIMITS, is_prompt=False), length
+        unmarked = suffix == "tif" and length >= 4
+        assert end_of(path, LIMITS, is_prompt=False) is (End.UNMARKED if unmarked else End.MISSING), length
     path.write_bytes(data)
-    assert ends_where_it_should(path, LIMITS, is_prompt=False)
+    assert end_of(path, LIMITS, is_prompt=False) is (End.THERE if suffix in ("jpg", "png") else End.UNMARKED)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_file_of_full_size_without_its_content_is_not_complete(tmp_path, suffix, monkeypatch):
+    """As copiers of Windows, `rsync --preallocate` and torrents write files."""
+    data, path, now = encoded(fmt=FORMATS[suffix]), tmp_path / f"a.{suffix}", clock(monkeypatch)
+    arrivals = scanner(tmp_path, None, settle=2)
+    arrivals.scan()
+    for part in (12, 40, len(data) // 2, len(data) - 12):
+        path.write_bytes(data[:part] + bytes(len(data) - part))
+        os.utime(path, (part, part))  # the time of its last change is another one, however coarse the clock
+        for _ in range(2):
+            assert arrivals.scan().growing == 1, part
+            now[0] += 0.9
+    path.write_bytes(data)
+    os.utime(path, (1e9, 1e9))
+    if suffix not in ("jpg", "png"):
+        assert arrivals.scan().growing == 1
+        now[0] += 2.1
+    assert len(arrivals.scan().ready) == 1
+
+
+def test_another_file_of_the_same_size_and_time_has_to_settle_too(tmp_path, monkeypatch):
+    now, path = clock(monkeypatch), tmp_path / "a.tif"
+    arrivals = scanner(tmp_path, None, settle=2)
+    arrivals.scan()
+    for _ in range(2):
+        (tmp_path / ".draft").write_bytes(encoded(fmt="TIFF"))
+        os.utime(tmp_path / ".draft", (60, 60))
+        (tmp_path / ".draft").rename(path)
+        assert arrivals.scan().growing == 1
+        now[0] += 2.1
+        assert len(arrivals.scan().ready) == 1
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "tif", "webp"])
+def test_the_wait_for_a_format_without_an_end_has_two_bounds(tmp_path, suffix, monkeypatch):
+    """A folder of old files is done at once; `--incomplete_wait` is an upper bound."""
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(encoded(fmt=FORMATS[suffix]))
+    assert scanner(tmp_path, None, patience=0, settle=2).scan().growing == 0
+    assert scanner(tmp_path, None, settle=2).scan().growing == 1
+    old = path.stat().st_mtime - 3
+    os.utime(path, (old, old))
+    assert scanner(tmp_path, None, settle=2).scan().growing == 0
+
+
+def test_nothing_is_decoded_to_see_whether_it_is_complete(tmp_path, monkeypatch):
+    """Hostile files take a decoder long; these are decoded in processes of their own."""
+    monkeypatch.setattr(Image, "open", None)
+    for suffix, fmt in FORMATS.items():
+        (tmp_path / f"{suffix}.{suffix}").write_bytes(encoded(fmt=fmt))
+    assert len(scan(tmp_path, None).ready) == len(FORMATS)
 
 
 def test_a_prompt_is_complete_when_it_is_json(tmp_path):
     path = tmp_path / "a.points"
     for length in range(len(PROMPT)):
         path.write_bytes(PROMPT[:length])
-        assert not ends_where_it_should(path, LIMITS, is_prompt=True)
+        assert end_of(path, LIMITS, is_prompt=True) is End.MISSING
     path.write_bytes(PROMPT)
-    assert ends_where_it_should(path, LIMITS, is_prompt=True)
+    assert end_of(path, LIMITS, is_prompt=True) is End.THERE
 
 
 def clock(monkeypatch):
     """The scanner's clock, which stands still unless it is put forward."""
     now = [1000.0]
-    monkeypatch.setattr("maskworks.transports.folder.scan.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        "maskworks.transports.folder.scan.time", SimpleNamespace(monotonic=lambda: now[0], thread_time=time.thread_time)
+    )
     return now
 
 
@@ -51,7 +113,7 @@ def test_half_written_files_are_given_up_when_they_stay_as_they_are(tmp_path, mo
     (tmp_path / "a.png").write_bytes(encoded()[:-5])
     (tmp_path / "a.points").write_bytes(PROMPT)
     now = clock(monkeypatch)
-    arrivals = Scanner(tmp_path, ".points", 60)
+    arrivals = scanner(tmp_path, ".points", 60)
     assert (arrivals.scan().ready, arrivals.scan().growing) == ((), 1)
     now[0] += 61
     assert [pair.image for pair in arrivals.scan().ready] == ["a.png"]
@@ -66,7 +128,7 @@ def test_old_half_written_files_are_given_up_at_once(tmp_path):
 
 def test_files_are_not_old_because_clocks_differ(tmp_path):
     """A file server whose clock is behind: what is written to it now has a time that looks long gone."""
-    arrivals = Scanner(tmp_path, None, 10)
+    arrivals = scanner(tmp_path, None, 10)
     arrivals.scan()
     for length in (-10, -5):
         (tmp_path / "a.png").write_bytes(encoded()[:length])
@@ -109,7 +171,7 @@ def test_links_that_lead_nowhere_are_given_up_in_the_end(tmp_path, target, monke
     (tmp_path / "circle.png").symlink_to(target)
     (tmp_path / "good.png").write_bytes(encoded())
     now = clock(monkeypatch)
-    arrivals = Scanner(tmp_path, None, 60)
+    arrivals = scanner(tmp_path, None, 60)
     found = arrivals.scan()
     assert ([pair.image for pair in found.ready], found.growing) == (["good.png"], 1)
     now[0] += 61
@@ -117,16 +179,12 @@ def test_links_that_lead_nowhere_are_given_up_in_the_end(tmp_path, target, monke
 
 
 def test_what_is_beyond_the_limits_is_not_read(tmp_path):
-    for name, data, limits in [
-        ("a.points", PROMPT, InputConfig(max_bytes=len(PROMPT) - 1)),
-        ("b.points", b'{"a": [' + b"0," * MOST_MARKS + b"0]}", LIMITS),
-        ("a.tif", encoded(fmt="TIFF"), InputConfig(max_pixels=24 * 16 - 1)),
-    ]:
-        path = tmp_path / name
-        path.write_bytes(data)
-        is_prompt = name.endswith(".points")
-        assert limits is LIMITS or ends_where_it_should(path, LIMITS, is_prompt=is_prompt)
-        assert not ends_where_it_should(path, limits, is_prompt=is_prompt)
+    path = tmp_path / "a.points"
+    path.write_bytes(PROMPT)
+    assert end_of(path, InputConfig(max_bytes=len(PROMPT)), is_prompt=True) is End.THERE
+    assert end_of(path, InputConfig(max_bytes=len(PROMPT) - 1), is_prompt=True) is End.MISSING
+    path.write_bytes(b'{"a": [' + b"0," * MOST_MARKS + b"0]}")
+    assert end_of(path, LIMITS, is_prompt=True) is End.MISSING
 
 
 def test_pairs_are_found_by_stem_whatever_the_case_of_the_extension(tmp_path):
@@ -164,7 +222,7 @@ def test_a_rival_is_named_once_it_is_complete(tmp_path):
     (tmp_path / "a.bmp").write_bytes(encoded(fmt="BMP"))
     (tmp_path / "a.png").write_bytes(encoded()[:-5])
     (tmp_path / "a.points").write_bytes(PROMPT)
-    arrivals = Scanner(tmp_path, ".points", 10)
+    arrivals = scanner(tmp_path, ".points", 10)
     assert arrivals.scan().ready[0].rivals == ()
     (tmp_path / "a.png").write_bytes(encoded())
     assert arrivals.scan().ready[0].rivals == ("a.png",)

@@ -20,7 +20,7 @@ SOURCES = sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
 # A module may import from its own rank or from those above it in this list.
 RANKS = [
     {"errors"},
-    {"redis_syntax", "cache", "freed_memory", "atomic_write", "packed_mask"},
+    {"redis_syntax", "cache", "freed_memory", "atomic_write", "packed_mask", "regular_file"},
     {"config"},
     {"types"},
     {"geometry", "holes", "images", "wire"},
@@ -82,7 +82,17 @@ def test_pipeline_and_transports_do_not_know_each_other():
 
 
 # What libraries may use of ours; commands, transports and their servers are not theirs to know.
-FOR_LIBRARIES = ("errors", "types", "images", "config", "cache", "atomic_write", "freed_memory", "memory_errors")
+FOR_LIBRARIES = (
+    "errors",
+    "types",
+    "images",
+    "config",
+    "cache",
+    "atomic_write",
+    "regular_file",
+    "freed_memory",
+    "memory_errors",
+)
 
 
 @pytest.mark.parametrize("library", ["dextr", "tensormask"])

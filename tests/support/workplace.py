@@ -46,9 +46,10 @@ class Folders:
             (self.inputs / f"{name.rpartition('.')[0]}.points").write_bytes(prompt)
 
     def command(self, *flags: str) -> list[str]:
-        """The command line of a worker on these folders."""
+        """The command line of a worker on these folders, in which files of all formats are whole when they come."""
         return [
-            sys.executable, str(WORKER), "--prediction_in", str(self.inputs), "--prediction_out", str(self.out), *flags
+            sys.executable, str(WORKER), "--prediction_in", str(self.inputs), "--prediction_out", str(self.out),
+            "--settle_wait", "0", *flags,
         ]  # fmt: skip
 
     def start(self, *flags: str, seconds: float = 0.0) -> subprocess.Popen[str]:

@@ -148,5 +148,6 @@ def _decode_or_warn(decode: Callable[[Path], NDArray[np.uint8]], path: Path) -> 
 
 def _decode(limits: config.InputConfig, path: Path) -> NDArray[np.uint8]:
     from maskworks.images.reader import decode_image
+    from maskworks.regular_file import read_regular
 
-    return decode_image(path.read_bytes(), limits)[0]
+    return decode_image(read_regular(path, limits.max_bytes), limits)[0]

@@ -74,7 +74,7 @@ def replacing(
 def move_file(source: Path, target: Path, beside: Path | None = None, *, durable: Durability = "no") -> None:
     """Moves a file, replacing `target`; across file systems by way of a copy named `beside`, and the source goes last.
 
-    Of a link the content is copied; one that leads nowhere is copied as a link.
+    A link stays a link: its target is neither read nor copied, wherever it leads.
 
     Args:
         source: the file.
@@ -100,9 +100,10 @@ def move_file(source: Path, target: Path, beside: Path | None = None, *, durable
 
 def _copy(source: Path, target: Path, beside: Path) -> None:
     try:
-        whole = os.path.exists(source)  # noqa: PTH110 - that of pathlib raises for some links
-        shutil.copy2(source, beside, follow_symlinks=whole)
-        if whole:
+        if source.is_symlink():
+            beside.symlink_to(source.readlink())
+        else:
+            shutil.copy2(source, beside, follow_symlinks=False)
             _sync(beside)
         beside.replace(target)
     except OSError:

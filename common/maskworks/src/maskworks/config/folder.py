@@ -29,6 +29,13 @@ class FolderConfig(Config):
     incomplete_wait: float = flag(
         "S", "seconds without change after which a half-written file is given up", 10.0, kind=float, least=0
     )
+    settle_wait: float = flag(
+        "S",
+        "seconds without change after which a file is complete whose format marks no end (BMP, TIFF, WebP)",
+        2.0,
+        kind=float,
+        least=0,
+    )
     delete_input: bool = switch("delete inputs when done instead of moving them to --prediction_out")
     overlay: bool = switch("also write NAME-overlay.png: image, mask, outline and prompt")
 

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from maskworks.images.reader import FORMATS, READER_ERRORS
+from maskworks.regular_file import open_regular
 
 _KEYWORD = "Segmentation of"
 _HEAD = 33  # bytes: the signature (8) and the chunk IHDR (25), which comes first; ours follows it
@@ -29,7 +30,8 @@ def with_source(png: bytes, image: str) -> bytes:
 def source_of(file: Path | BytesIO) -> str | None:
     """What `with_source` noted in an image file; empty if there is no note or no reading it, None if it is no image."""
     try:
-        with Image.open(file, formats=FORMATS) as image:
+        opened = open_regular(file) if isinstance(file, Path) else file
+        with opened, Image.open(opened, formats=FORMATS) as image:
             return unquote(str(image.info.get(_KEYWORD, "")), errors="surrogateescape")
     except UnidentifiedImageError:
         return None

@@ -15,27 +15,33 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from maskworks.atomic_write import replacing
 from maskworks.transports.folder.name_lock import NameLock
-from maskworks.transports.folder.scan import IMAGE_SUFFIXES, Pair, stem_and_suffix
+from maskworks.transports.folder.scan import IMAGE_SUFFIXES, Pair, Version, stem_and_suffix
 
 FOLDER = ".claims"
+_LOCK = ".lock"
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini"}  # which Windows puts into every folder; those of others are hidden
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Files that belong to this worker until it is done with them. Either of the two may be None."""
+    """Files that belong to this worker until it is done with them. Either of the two may be None.
+
+    `seen` has the versions of those that are there, as they were found complete, if these are known.
+    """
 
     folder: Path
     stem: str
     image: Path | None
     prompt: Path | None
     lock: NameLock
+    seen: tuple[Version, ...] = ()
 
     def release(self) -> None:
         """Removes the claim's folder once its files have left it, with the system files in it.
@@ -71,21 +77,27 @@ class Claims:
         return self._root / self.worker
 
     def take(self, pair: Pair) -> Claim | None:
-        """Claims a pair; None if another worker was faster, works on this name, or a file is gone.
+        """Claims a pair; None if another worker was faster, works on this name, or a file is gone or no file any more.
 
         Raises:
             OSError: the input folder cannot be written, or is gone.
         """
         self._settle_in()
+        if not os.path.lexists(self._inputs / pair.image):  # a short way out: others may have done most of a long list
+            return None
         lock = NameLock.take(self._root, pair.stem)
         if lock is None:
             return None
         folder = self._new_folder()
-        claim = Claim(folder, pair.stem, folder / pair.image, folder / pair.prompt if pair.prompt else None, lock)
+        prompt = folder / pair.prompt if pair.prompt else None
+        claim = Claim(folder, pair.stem, folder / pair.image, prompt, lock, pair.seen)
         try:
             for path in (claim.image, claim.prompt):
                 if path is not None:
                     (self._inputs / path.name).rename(path)
+                    if not _is_file_or_link(path):  # it has taken the place of one since the look
+                        self.put_back(claim)
+                        return None
                     self._keep_leading(path)
         except OSError as error:
             self.put_back(claim)
@@ -93,6 +105,15 @@ class Claims:
                 return None
             raise
         return claim
+
+    def shared(self) -> bool:
+        """Whether other workers hold claims in this folder, or did and are gone.
+
+        Raises:
+            OSError: the input folder cannot be written, or is gone.
+        """
+        self._settle_in()
+        return sum(name.endswith(_LOCK) for name in os.listdir(self._root)) > 1
 
     def put_back(self, claim: Claim) -> bool:
         """Returns the files of a claim to the input folder.
@@ -121,11 +142,11 @@ class Claims:
         """
         self.incomplete = False
         try:
-            names = [name for name in os.listdir(self._root) if name.endswith(".lock")]
+            names = [name for name in os.listdir(self._root) if name.endswith(_LOCK)]
         except FileNotFoundError:
             return
         for name in names:
-            worker = name.removesuffix(".lock")
+            worker = name.removesuffix(_LOCK)
             if worker != self.worker:
                 yield from self._inherit_from(worker)
 
@@ -135,12 +156,12 @@ class Claims:
             return
         with contextlib.suppress(OSError):
             self._own.rmdir()
-            self._root.joinpath(f"{self.worker}.lock").unlink()
+            self._root.joinpath(f"{self.worker}{_LOCK}").unlink()
             self._root.rmdir()
         self._unlock()
 
     def _inherit_from(self, worker: str) -> Iterator[tuple[Claim, str]]:
-        lock_path = self._root / f"{worker}.lock"
+        lock_path = self._root / f"{worker}{_LOCK}"
         try:
             lock = os.open(lock_path, os.O_RDWR)
         except FileNotFoundError:
@@ -214,7 +235,7 @@ class Claims:
             with contextlib.suppress(FileNotFoundError):  # another worker left and took the folder away
                 self._lock = os.open(starting, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        starting.rename(self._root / f"{self.worker}.lock")
+        starting.rename(self._root / f"{self.worker}{_LOCK}")
         self._own.mkdir(exist_ok=True)
 
     def _unlock(self) -> None:
@@ -222,6 +243,11 @@ class Claims:
         if lock is not None:
             with contextlib.suppress(OSError):  # the number is free even then, and must not be closed again
                 os.close(lock)
+
+
+def _is_file_or_link(path: Path) -> bool:
+    mode = path.lstat().st_mode
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
 def _names_in(folder: Path) -> list[str]:

@@ -5,27 +5,32 @@ from __future__ import annotations
 import os
 import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import TypeAlias
 
 from maskworks.config import InputConfig
-from maskworks.wire.completeness import ends_where_it_should
-
-_Seen = tuple[tuple[int, int], float, bool]  # size and time of a file, since when, and whether it is complete
+from maskworks.wire.completeness import End, end_of
 
 # In lower case; anything else in the folder is no image. The formats are those of `images.reader.FORMATS`.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
+Version: TypeAlias = tuple[int, int]  # size of a file in bytes, and time of its last change in nanoseconds
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An image, and its prompt if the model needs one, by file name; `rivals` are further images of the same stem."""
+    """An image, and its prompt if the model needs one, by file name; `rivals` are further images of the same stem.
+
+    `seen` has the versions of image and prompt that were found complete, if these are known.
+    """
 
     stem: str
     image: str
     prompt: str | None
     rivals: tuple[str, ...] = ()
+    seen: tuple[Version, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +42,47 @@ class Scan:
         growing: number of pairs that are still being written.
         lone_images: images that have no prompt yet.
         lone_prompts: prompts that have no image yet.
+        seconds: of processor time that it took.
     """
 
     ready: tuple[Pair, ...]
     growing: int
     lone_images: tuple[str, ...]
     lone_prompts: tuple[str, ...]
+    seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a file: since when it is as it is, and since when it is the same file as well."""
+
+    version: Version
+    inode: int
+    since: float
+    same_since: float
+    end: End | None = None
 
 
 class Scanner:
     """Looks at a folder again and again.
 
-    A file counts as complete once its end is where its format says, or once it has not changed for `patience` seconds:
-    if it is broken then, waiting will not mend it. The same holds for links that lead nowhere.
+    A file counts as complete once its end is where its format says. A format without a mark at its end leaves nothing
+    but waiting: it is complete when it has not changed for `settle` seconds. Any file is taken as it is when it has not
+    changed for `patience` seconds: if it is broken then, waiting will not mend it. The same holds for links that lead
+    nowhere.
 
     Args:
         folder: where files arrive; hidden files, subfolders, pipes and devices are not looked at.
         prompt_suffix: the extension of prompt files, e.g. `.points`; None for models that need no prompt.
-        patience: seconds.
-        limits: files beyond them are not read.
+        patience, settle: seconds.
+        limits: prompts beyond them are not read.
     """
 
     def __init__(
-        self, folder: Path, prompt_suffix: str | None, patience: float, limits: InputConfig | None = None
+        self, folder: Path, prompt_suffix: str | None, *, patience: float, settle: float, limits: InputConfig
     ) -> None:
-        self._folder, self._prompt_suffix, self._patience = folder, prompt_suffix, patience
-        self._limits = limits or InputConfig()
+        self._folder, self._prompt_suffix, self._limits = folder, prompt_suffix, limits
+        self._patience, self._settle = patience, settle
         self._seen: dict[str, _Seen] | None = None
 
     def scan(self) -> Scan:
@@ -71,74 +91,88 @@ class Scanner:
         Raises:
             OSError: the folder cannot be read or written.
         """
+        began = time.thread_time()
         images, prompts, present = self._list()
-        seen = self._unchanged(present) if self._seen is None else self._seen
-        self._seen = {name: seen[name] for name in present if name in seen}
-        needs_prompt = self._prompt_suffix is not None
+        if self._seen is None:
+            self._seen = self._by_their_time(present)
+        seen = self._seen = {name: seen for name, seen in self._seen.items() if name in present}
         ready, growing = [], 0
+        lone_images: list[str] = []
         for stem in sorted(images):
-            names = sorted(images[stem])
-            if needs_prompt and stem not in prompts:
+            names, prompt = sorted(images[stem]), prompts.get(stem)
+            if prompt is None and self._prompt_suffix is not None:
+                lone_images += names
                 continue
-            rivals = tuple(name for name in names[1:] if self._complete(name, present[name], self._seen))
-            pair = Pair(stem, names[0], prompts.get(stem), rivals)
-            files = [pair.image, *([pair.prompt] if pair.prompt else [])]
-            if all(self._complete(name, present[name], self._seen) for name in files):
-                ready.append(pair)
+            files = [names[0]] if prompt is None else [names[0], prompt]
+            if all(self._complete(present[name], seen) for name in files):
+                rivals = tuple(name for name in names[1:] if self._complete(present[name], seen))
+                ready.append(Pair(stem, names[0], prompt, rivals, tuple(seen[name].version for name in files)))
             else:
                 growing += 1
-        lone_images = tuple(n for s in sorted(images) if needs_prompt and s not in prompts for n in sorted(images[s]))
-        lone_prompts = tuple(prompts[stem] for stem in sorted(prompts) if stem not in images)
-        return Scan(tuple(ready), growing, lone_images, lone_prompts)
+        lone_prompts = tuple(prompts[stem] for stem in sorted(prompts.keys() - images.keys()))
+        return Scan(tuple(ready), growing, tuple(lone_images), lone_prompts, time.thread_time() - began)
 
-    def _list(self) -> tuple[dict[str, list[str]], dict[str, str], dict[str, os.stat_result]]:
-        """Image names by stem, prompt name by stem, and the state of every file."""
+    def _list(self) -> tuple[dict[str, list[str]], dict[str, str], dict[str, os.DirEntry[str]]]:
+        """Image names by stem, prompt name by stem, and every file by name.
+
+        Files that wait for their other half may be many, so no more is asked of them than what the folder itself tells.
+        """
         images: dict[str, list[str]] = {}
         prompts: dict[str, str] = {}
-        present: dict[str, os.stat_result] = {}
+        present: dict[str, os.DirEntry[str]] = {}
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 stem, suffix = stem_and_suffix(entry.name)
-                if entry.name.startswith(".") or suffix not in IMAGE_SUFFIXES | {self._prompt_suffix}:
+                if entry.name.startswith(".") or not (suffix in IMAGE_SUFFIXES or suffix == self._prompt_suffix):
                     continue
-                state = _state(entry)
-                if state is None:
+                if not entry.is_file(follow_symlinks=False) and _state(entry) is None:
                     continue
-                present[entry.name] = state
+                present[entry.name] = entry
                 if suffix == self._prompt_suffix:
                     prompts[stem] = min(entry.name, prompts.get(stem, entry.name))
                 else:
                     images.setdefault(stem, []).append(entry.name)
         return images, prompts, present
 
-    def _unchanged(self, present: dict[str, os.stat_result]) -> dict[str, _Seen]:
-        """The files that have not changed for long enough at the first look, by the clock that dates them.
+    def _by_their_time(self, present: dict[str, os.DirEntry[str]]) -> dict[str, _Seen]:
+        """The files that are there at the first look, unchanged since their time by the clock that dates them.
 
         It may be that of a file server and differ from ours, so later looks rely on what they have seen themselves.
         """
         with NamedTemporaryFile(prefix=".", dir=self._folder) as file:
-            now = os.fstat(file.fileno()).st_mtime
-        old = {name: state for name, state in present.items() if now - state.st_mtime >= self._patience}
-        return {name: (_version(state), 0.0, True) for name, state in old.items()}
+            clock, now = os.fstat(file.fileno()).st_mtime, time.monotonic()
+        states = ((name, _state(entry)) for name, entry in present.items())
+        return {
+            name: _Seen(version(state), state.st_ino, since := now - max(0.0, clock - state.st_mtime), since)
+            for name, state in states
+            if state is not None
+        }
 
-    def _complete(self, name: str, state: os.stat_result, seen: dict[str, _Seen]) -> bool:
-        now = time.monotonic()
-        before, since, ended = seen.get(name, (None, now, False))
-        if before != _version(state):
-            since, ended = now, self._ends(name)
-            seen[name] = (_version(state), since, ended)
-        return ended or now - since >= self._patience
-
-    def _ends(self, name: str) -> bool:
-        try:
-            return ends_where_it_should(
-                self._folder / name, self._limits, is_prompt=stem_and_suffix(name)[1] == self._prompt_suffix
-            )
-        except OSError:  # gone, or not readable yet
+    def _complete(self, entry: os.DirEntry[str], known: dict[str, _Seen]) -> bool:
+        state, now = _state(entry), time.monotonic()
+        if state is None:
             return False
+        seen = known.get(entry.name)
+        if seen is None or seen.version != version(state):
+            seen = known[entry.name] = _Seen(version(state), state.st_ino, now, now)
+        elif seen.inode != state.st_ino:  # some file systems give one file ever new numbers, so `since` stays
+            seen.inode, seen.same_since, seen.end = state.st_ino, now, None
+        if now - seen.since >= self._patience:
+            return True
+        if seen.end is None:
+            seen.end = self._end(entry.name)
+        return seen.end is End.THERE or (seen.end is End.UNMARKED and now - seen.same_since >= self._settle)
+
+    def _end(self, name: str) -> End | None:
+        try:
+            is_prompt = stem_and_suffix(name)[1] == self._prompt_suffix
+            return end_of(self._folder / name, self._limits, is_prompt=is_prompt)
+        except OSError:  # gone, in use, or not readable yet
+            return None
 
 
-def _version(state: os.stat_result) -> tuple[int, int]:
+def version(state: os.stat_result) -> Version:
+    """What differs between two states of a file if it was changed in between."""
     return state.st_size, state.st_mtime_ns
 
 

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import logging
 import os
+import random
 import threading
 import time
 from collections import deque
@@ -23,9 +24,9 @@ from maskworks.atomic_write import move_file, write_file
 from maskworks.config import FolderConfig, InputConfig
 from maskworks.errors import BadImage, RequestError, TransportError
 from maskworks.formats import FileFormat
-from maskworks.images.reader import check_size
 from maskworks.transports.folder.claims import FOLDER as CLAIMS_FOLDER
 from maskworks.transports.folder.claims import Claim, Claims
+from maskworks.transports.folder.input_file import NotComplete, read_input, reason
 from maskworks.transports.folder.results import ResultFiles
 from maskworks.transports.folder.scan import Pair, Scan, Scanner, image_names
 from maskworks.types import Job, Outcome
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_REST = 50  # times as long as a look took, so that idle workers take at most a fiftieth of a processor core
+_LONGEST_REST = 10.0  # seconds
 _LONGEST_STEM = 235  # bytes, of a name that still leaves room for what is added to it
 
 
@@ -59,7 +62,13 @@ class FolderTransport:
     ) -> None:
         self._config, self._input_config = config, input_config
         self._prompt_suffix, self._format = prompt_suffix, file_format
-        self._arrivals = Scanner(config.prediction_in, prompt_suffix, config.incomplete_wait, input_config)
+        self._arrivals = Scanner(
+            config.prediction_in,
+            prompt_suffix,
+            patience=config.incomplete_wait,
+            settle=config.settle_wait,
+            limits=input_config,
+        )
         self._results = ResultFiles(config.prediction_out, file_format.suffixes)
         self._claims = Claims(config.prediction_in, prompt_suffix)
         self._ready: deque[Pair] = deque()
@@ -67,7 +76,7 @@ class FolderTransport:
         self._refused: deque[Job] = deque()
         self._open: set[str] = set()
         self._scan: Scan | None = None
-        self._next_scan = self._ready_since = 0.0
+        self._next_look = self._earliest_look = self._ready_since = 0.0
         self._drafts = itertools.count()
         self._wake = threading.Event()
         for folder in (config.prediction_out, config.failed, config.prediction_tmp):
@@ -113,9 +122,9 @@ class FolderTransport:
                 now = time.monotonic()
                 if jobs or now >= deadline or self.exhausted:
                     return jobs
-                self._wake.wait(max(0.0, min(deadline, self._next_scan) - now))
+                self._wake.wait(max(0.0, min(deadline, self._next_look) - now))
         except OSError as error:
-            raise TransportError(f"--prediction_in {self._config.prediction_in}: {_reason(error)}") from error
+            raise TransportError(f"--prediction_in {self._config.prediction_in}: {reason(error)}") from error
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
         claim: Claim = job.receipt
@@ -125,7 +134,7 @@ class FolderTransport:
             else:
                 self._succeed(claim, job, outcome)
         except OSError as error:
-            raise TransportError(f"results of {job.id} cannot be written: {_reason(error)}") from error
+            raise TransportError(f"results of {job.id} cannot be written: {reason(error)}") from error
         self._open.discard(claim.stem)
         self._wake.set()
 
@@ -141,14 +150,15 @@ class FolderTransport:
             try:
                 self._claims.put_back(claim)
             except OSError as error:
-                log.error("%s stays in %s: %s", claim.stem, claim.folder, _reason(error))
+                log.error("%s stays in %s: %s", claim.stem, claim.folder, reason(error))
         self._claims.close()
 
     def _claim(self, limit: int) -> None:
         """Claims up to `limit` pairs, after another look at the folder if it is time for one."""
-        woken = self._wake.is_set()
-        self._wake.clear()
-        if not self._ready and not self._own and (woken or time.monotonic() >= self._next_scan):
+        if self._wake.is_set():
+            self._wake.clear()
+            self._next_look = min(self._next_look, self._earliest_look)
+        if not self._ready and not self._own and time.monotonic() >= self._next_look:
             self._look()
         while self._ready and len(self._own) < limit:
             pair = self._ready.popleft()
@@ -165,7 +175,9 @@ class FolderTransport:
             self._own.remove(claim)
         jobs = [self._refused.popleft() for _ in range(len(self._refused))]
         while self._own and len(jobs) < limit:
-            jobs.append(self._job(self._own.popleft()))
+            job = self._job(self._own[0])
+            self._own.popleft()
+            jobs += [] if job is None else [job]
         return jobs
 
     def _is_half(self, claim: Claim) -> bool:
@@ -177,13 +189,18 @@ class FolderTransport:
             self._remove_leftovers(worker)
             self._own.append(claim)
         self._scan = self._arrivals.scan()
-        self._ready.extend(self._scan.ready)
+        ready = self._scan.ready
+        # Workers that share the folder would all reach for the same names if all began with the first one.
+        start = random.randrange(len(ready)) if ready and self._claims.shared() else 0
+        self._ready.extend(ready[start:] + ready[:start])
         self._ready_since = time.monotonic()
         config = self._config
         wait = config.watchdog_check_interval if self._watch is not None else config.poll_wait
         if self._scan.growing or not config.continuous:
             wait = min(wait, config.poll_wait, 0.2)
-        self._next_scan = time.monotonic() + wait
+        rest = min(_REST * self._scan.seconds, _LONGEST_REST) if config.continuous else 0.0
+        self._earliest_look = time.monotonic() + rest
+        self._next_look = time.monotonic() + max(wait, rest)
 
     def _resume(self, claim: Claim) -> None:
         """Brings an inherited claim to its end that lacks one of its two files."""
@@ -194,22 +211,25 @@ class FolderTransport:
             done = None if self._config.delete_input else self._config.prediction_out
             self._finish(claim, self._config.failed if failed else done)
 
-    def _job(self, claim: Claim) -> Job:
+    def _job(self, claim: Claim) -> Job | None:
+        """The job of a claim; None if a file of it has changed: then it went back to wait again."""
         assert claim.image is not None
         name = claim.image.name if self._format.keep_extension else claim.stem
-        self._open.add(claim.stem)
+        files = [path for path in (claim.image, claim.prompt) if path is not None]
+        seen = claim.seen or (None,) * len(files)
         try:
-            prompt = None if claim.prompt is None else self._read(claim.prompt)
-            return Job(name, self._read(claim.image), prompt, format=self._format, receipt=claim)
+            data = [read_input(*file, self._input_config) for file in zip(files, seen, strict=True)]
+            job = Job(name, data[0], data[1] if claim.prompt else None, format=self._format, receipt=claim)
+        except NotComplete:
+            self._scan = None  # there is more to come
+            if self._claims.put_back(claim):
+                return None
+            error = BadImage(f"{name}: has changed while it was read, and newer files of its name have come")
+            job = Job(name, error=error, format=self._format, receipt=claim)
         except RequestError as error:
-            return Job(name, error=error, format=self._format, receipt=claim)
-
-    def _read(self, path: Path) -> bytes:
-        try:
-            check_size(path.stat().st_size, self._input_config)
-            return path.read_bytes()
-        except OSError as error:
-            raise BadImage(f"{path.name}: cannot be read: {_reason(error)}") from None
+            job = Job(name, error=error, format=self._format, receipt=claim)
+        self._open.add(claim.stem)
+        return job
 
     def _refuse(self, pair: Pair, rival: str) -> None:
         """Takes a second image of the same stem out, whose results would overwrite those of the first."""
@@ -277,7 +297,3 @@ class FolderTransport:
         for folder in {config.prediction_out, config.failed, config.prediction_tmp or config.prediction_out}:
             for path in folder.glob(f".{worker}-*.part"):
                 path.unlink(missing_ok=True)
-
-
-def _reason(error: OSError) -> str:
-    return f"{error.strerror}: {error.filename}" if error.strerror else str(error)
