@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,6 +31,44 @@ class InputConfig(Config):
         "S", "seconds of processor time after which the decoding of an image is given up", 10.0, kind=float, least=0.01
     )
     exif: str = flag("ignore|apply", "what to do about an EXIF orientation", "ignore", choices=("ignore", "apply"))
+    bands: str | None = flag(
+        "N,N,N", "one band to show, or three, counted from 1 (default: 1,2,3, or the only one)", None
+    )
+    page: int = flag("N", "page of a TIFF file, counted from 0 without thumbnails", 0, kind=int, least=0)
+    range: str = flag(
+        "auto|full|LOW,HIGH", "values that become black and white in images of more than 8 bits: auto is what the file "
+        "says, or the range of its data; full is all that its type can hold", "auto",
+    )  # fmt: skip
+
+    @property
+    def chosen_bands(self) -> tuple[int, ...] | None:
+        """The numbers of --bands; None if it is not given."""
+        return None if self.bands is None else tuple(int(band) for band in self.bands.split(","))
+
+    @property
+    def levels(self) -> tuple[float, float] | None:
+        """LOW and HIGH of --range; None if it is a word."""
+        if self.range in ("auto", "full"):
+            return None
+        low, high = map(float, self.range.split(","))
+        return low, high
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        if not re.fullmatch(r"[1-9]\d{0,4}(,[1-9]\d{0,4},[1-9]\d{0,4})?", self.bands or "1"):
+            yield f"--bands: {self.bands!a}; expected one number, or three as in 3,2,1, counted from 1"
+        if not _is_range(self.range):
+            yield f"--range: {self.range!a}; expected auto, full, or two numbers as in 0,4095, the smaller one first"
+
+
+def _is_range(text: str) -> bool:
+    if text in ("auto", "full"):
+        return True
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        return False
+    return math.isfinite(low) and math.isfinite(high) and low < high
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,8 @@ from typing import Any
 from maskworks.config import InputConfig
 from maskworks.errors import ImageTooLarge, Overloaded
 from maskworks.images.decoder_process import DecoderProcess
-from maskworks.images.reader import InProcessDecoder, check_size
+from maskworks.images.limits import check_size
+from maskworks.images.reader import InProcessDecoder
 from maskworks.types import Bytes, ImageDecoder
 
 log = logging.getLogger(__name__)

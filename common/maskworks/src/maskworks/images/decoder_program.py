@@ -91,7 +91,7 @@ def main() -> None:
 
 def _answer(file: bytes, limits: InputConfig, pixels: Pixels) -> tuple[str, Any]:
     try:
-        image, facts = decode_image(file, limits, pixels.image)
+        image, facts = decode_image(file, limits, pixels.image, alone=True)
     except (OutOfMemory, MemoryError):
         give_back_freed_memory()
         return ImageTooLarge.code, _TOO_MUCH_MEMORY

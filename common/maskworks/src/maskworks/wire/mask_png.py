@@ -11,7 +11,8 @@ from PIL import Image
 
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage
-from maskworks.images.reader import READER_ERRORS, check_pixels
+from maskworks.images.common import READER_ERRORS
+from maskworks.images.limits import check_pixels
 from maskworks.types import Bytes
 
 _ANY_SIZE = InputConfig(max_pixels=1_000_000_000)

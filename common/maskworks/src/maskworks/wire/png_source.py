@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from maskworks.images.reader import FORMATS, READER_ERRORS
+from maskworks.images.common import PILLOW_FORMATS, READER_ERRORS
 from maskworks.regular_file import open_regular
 
 _KEYWORD = "Segmentation of"
@@ -31,7 +31,7 @@ def source_of(file: Path | BytesIO) -> str | None:
     """What `with_source` noted in an image file; empty if there is no note or no reading it, None if it is no image."""
     try:
         opened = open_regular(file) if isinstance(file, Path) else file
-        with opened, Image.open(opened, formats=FORMATS) as image:
+        with opened, Image.open(opened, formats=PILLOW_FORMATS) as image:
             return unquote(str(image.info.get(_KEYWORD, "")), errors="surrogateescape")
     except UnidentifiedImageError:
         return None

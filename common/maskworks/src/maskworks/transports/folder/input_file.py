@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage
-from maskworks.images.reader import check_size
+from maskworks.images.limits import check_size
 from maskworks.regular_file import content, open_regular
 from maskworks.transports.folder.scan import Version, version
 

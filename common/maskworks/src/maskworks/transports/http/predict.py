@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from maskworks.config import MEBIBYTE, InputConfig
 from maskworks.errors import BadImage
 from maskworks.formats import MessageFormat
-from maskworks.images.reader import check_size
+from maskworks.images.limits import check_size
 from maskworks.transports.http.media import JSON, MULTIPART, OPEX, PNG, media_type_of
 from maskworks.transports.http.multipart import read_parts
 from maskworks.transports.http.negotiation import choose, takes_gzip
