@@ -148,6 +148,7 @@ def test_a_second_image_of_the_same_name_is_refused(folders):
     assert code == 3, said
 
 
+@pytest.mark.slow("starts processes")
 @pytest.mark.parametrize("first", ["image", "prompt"])
 @pytest.mark.parametrize("watchdog", [[], ["--use_watchdog"]])
 def test_halves_may_come_in_any_order_and_in_pieces(folders, first, watchdog):
