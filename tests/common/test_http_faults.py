@@ -16,6 +16,8 @@ from tests.support.http_process import HttpProcess, check_headers_are_cut_off, f
 from tests.support.samples import PROMPT, encoded, picture
 from tests.support.workplace import wait_until
 
+pytestmark = pytest.mark.slow("starts processes")
+
 QUERY = '?prompt={"points":[[8,4],[4,8],[12,8],[8,12]]}'.replace('"', "%22")
 
 
@@ -177,6 +179,12 @@ def test_good_and_bad_requests_at_once(server):
             else:
                 _, status, code = bad[index]
                 assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def metric(server, name):
+    """The value of a metric; 0 if it is not there."""
+    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 @pytest.mark.slow("starts processes")

@@ -18,7 +18,10 @@ from maskworks.transports.redis.server import RedisServer
 from tests.support.redis_process import SERVER, Listener, RedisProcess, message
 from tests.support.workplace import WORKER, wait_until
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
+pytestmark = [
+    pytest.mark.skipif(SERVER is None, reason="redis-server is not installed"),
+    pytest.mark.slow("starts processes"),
+]
 
 SECRET = "hunter2"
 
@@ -67,7 +70,6 @@ def tls_server(tmp_path, certificate):
     plain.stop()
 
 
-@pytest.mark.slow("starts processes")
 def test_tls_with_the_certificate_named(tls_server, certificate):
     cert = str(certificate[0])
     client = redis.Redis("127.0.0.1", tls_server.port, ssl=True, ssl_ca_certs=cert)
@@ -75,7 +77,6 @@ def test_tls_with_the_certificate_named(tls_server, certificate):
     assert answered(tls_server, client, "--redis_url", url)[0] == "one"
 
 
-@pytest.mark.slow("starts processes")
 def test_tls_with_a_certificate_that_nobody_vouches_for(tls_server):
     url = f"rediss://:{SECRET}@127.0.0.1:{tls_server.port}/0"
     with tls_server.worker("--redis_url", url, "--redis_give_up", "1") as worker:

@@ -27,6 +27,7 @@ RANKS = [
     {"drawing", "predictor", "overlay", "metrics", "shutdown", "log", "liveness", "memory_errors"},
     {"heartbeat", "formats"},
     {"pipeline", "transports"},
+    {"turns"},
     {"loop", "progress"},
     {"options"},
     {"commands"},

@@ -2,7 +2,8 @@
 
 The thread that calls `step` runs the model and nothing else. One thread receives, some decode, a few encode and
 deliver; what they hand over are futures, and all bookkeeping is done by the calling thread, so there is nothing to
-lock. What is decoded first goes to the model first, unless the order of the answers is promised.
+lock. What is decoded first goes to the model first, unless the order of answers is promised; of a model that works in
+chunks each requester gets its share.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from maskworks.config import LoopConfig
-from maskworks.errors import RequestError, TransportError
+from maskworks.errors import Overloaded, RequestError, TransportError
 from maskworks.liveness import Liveness
 from maskworks.metrics import Metrics
 from maskworks.pipeline import Decoded, Pipeline
 from maskworks.predictor import Result
 from maskworks.transports import Transport
+from maskworks.turns import Turns
 from maskworks.types import Job, Outcome
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 CODEC_THREADS = 4
 _SLOW_SECONDS = 1.0  # a decode that takes longer holds nothing else back
 _MOST_SLOW = 8
+_GRACE_SECONDS = 8.0  # for what is in flight when the worker is asked to stop; containers get ten
 _TICK = 0.2  # seconds after which a waiting thread looks whether it should stop
 _LONGEST_PAUSE = 30.0
 
@@ -41,7 +44,8 @@ class Loop:
         transport: where jobs come from and outcomes go to.
         pipeline: what is done with them.
         config: how batches are formed.
-        stop: once set, nothing more is received, and what is in flight is finished.
+        stop: once set, nothing more is received; what is in flight is finished, or given back where the model has not
+            ended with it. What can be neither within some seconds is answered as `overloaded`.
         patient: whether to try again, after a pause, when the transport fails; otherwise `run` raises its error.
         on_outcome: called in the calling thread for every job that ended.
         codec_threads: how many jobs are encoded at a time, and decoded beside one batch in the model and one in wait.
@@ -78,7 +82,7 @@ class Loop:
         self._receiving: Future[list[Future[Decoded]]] | None = None
         self._decoding: dict[Future[Decoded], float] = {}  # in the order of arrival, and when it began
         self._delivering: dict[Future[Outcome], Job] = {}
-        self._in_model = 0
+        self._turns = Turns(pipeline, config.batch_size, in_order=in_order)
         self._error: TransportError | None = None
         self._pause = 0.0
 
@@ -96,26 +100,25 @@ class Loop:
         return self.metrics
 
     def step(self, timeout: float = _TICK) -> int:
-        """One round: take in what has arrived, run the model on a batch, hand the results over.
+        """One round: take in what has arrived, give the model a batch or go on with one, hand the results over.
 
         Returns:
-            How many jobs went through the model; 0 if none was ready within `timeout` seconds.
+            How many jobs left the model; 0 if none was ready within `timeout` seconds, or if it has more to do.
         """
         self._receive()
-        batch = self._next_batch(timeout)
-        self._in_model = len(batch)
-        if batch:
+        for item in self._next_batch(0.0 if self._turns else timeout):
+            self._turns.add(item)
+        if self._turns:
             self._receive()  # so that the next jobs arrive while the model runs
-            self._predict(batch)
-        self._in_model = 0
+        ended = self._turn()
         self._collect()
         self._face_error()
-        return len(batch)
+        return ended
 
     @property
     def in_flight(self) -> int:
         """Jobs that were received and have not ended."""
-        return len(self._decoding) + self._in_model + len(self._delivering)
+        return len(self._decoding) + len(self._turns) + len(self._delivering)
 
     def _finished(self, max_jobs: int | None) -> bool:
         if max_jobs is not None and self.metrics.done + self.metrics.failed >= max_jobs:
@@ -146,7 +149,7 @@ class Loop:
             if item is None:
                 break
             if not batch:
-                deadline = time.monotonic() + self._config.batch_wait_ms / 1000
+                deadline = time.monotonic() + (0.0 if self._turns else self._config.batch_wait_ms / 1000)
             batch.append(item)
         return batch
 
@@ -173,16 +176,23 @@ class Loop:
 
     @property
     def _slow(self) -> int:
-        """How many jobs do not count because their decode takes long, so that others come in beside them."""
+        """How many jobs do not count because they take long, so that others come in beside them."""
         before = time.monotonic() - _SLOW_SECONDS
-        slow = sum(began < before and not future.done() for future, began in self._decoding.items())
-        return 0 if self._in_order else min(slow, _MOST_SLOW)
+        decoding = sum(began < before and not future.done() for future, began in self._decoding.items())
+        return 0 if self._in_order else min(decoding + self._turns.slow, _MOST_SLOW)
 
-    def _predict(self, batch: list[Decoded]) -> None:
+    def _turn(self) -> int:
+        """Lets the model work for a moment, or on a batch; how many jobs have left it."""
+        if not self._turns:
+            return 0
         with self._liveness.in_model():
-            results = self._pipeline.predict(batch)
-        for item, found in zip(batch, results, strict=True):
-            self._delivering[self._encoders.submit(self._finish, item, found)] = item.job
+            ended = self._turns.turn()
+        for item, found in ended:
+            self._deliver(item, found)
+        return len(ended)
+
+    def _deliver(self, item: Decoded, found: Result) -> None:
+        self._delivering[self._encoders.submit(self._finish, item, found)] = item.job
 
     def _await(self, futures: Collection[Future[Any]], seconds: float = math.inf) -> None:
         """Waits for the first of these."""
@@ -199,7 +209,7 @@ class Loop:
 
     def _collect(self) -> None:
         """Counts the jobs that ended; waits for one if there is nothing else to do."""
-        if self._delivering and not self._decoding and self._receiving is None:
+        if self._delivering and not self._decoding and not self._turns and self._receiving is None:
             self._await(self._delivering)
         for future in [future for future in self._delivering if future.done()]:
             self._liveness.step()
@@ -227,16 +237,20 @@ class Loop:
         self._liveness.wait(self._stop.wait, self._pause)
 
     def _drain(self) -> None:
-        """Stops receiving, gives back what was not worked on, and finishes the rest."""
+        """Stops receiving, gives back what the model has not ended with, and finishes the rest."""
         if self._receiving is not None:
             self._await([self._receiving])
             self._take_over(self._receiving)
         for decoding in self._decoding:
             self._await([decoding])
-            item = decoding.result()
-            if not self._transport.give_back(item.job):
-                self._predict([item])
+            self._turns.add(decoding.result())
         self._decoding.clear()
+        self._turns.keep(lambda item: not self._transport.give_back(item.job))
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while self._turns and time.monotonic() < deadline:
+            self._turn()
+        for item in self._turns.keep(lambda item: False):
+            self._deliver(item, Overloaded("the worker is stopping; send this again"))
         while self._delivering:
             self._await(self._delivering)
             self._collect()

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from maskworks.config import ShapeConfig
 from maskworks.drawing import check_masks, draw
-from maskworks.errors import Internal, OutOfMemory, RequestError
+from maskworks.errors import Internal, OutOfMemory, RequestError, TimedOut
 from maskworks.images.reader import InProcessDecoder
-from maskworks.predictor import Predictor, Result
+from maskworks.predictor import Predictor, Result, StepwisePredictor, Work
 from maskworks.types import ImageDecoder, Instance, Instances, Job, Outcome, Prediction, Request
 
 log = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ class Pipeline:
 
     def decode(self, job: Job) -> Decoded:
         """First step: from bytes to arrays."""
-        item = Decoded(job, error=job.error)
-        if job.error is None:
+        item = Decoded(job, error=job.error or unwanted(job))
+        if item.error is None:
             with _timed(item, "decode"):
                 outcome = _answered(lambda: check_masks(job.format.read(job, self.decoder), self.decoder.limits))
             if isinstance(outcome, RequestError):
@@ -66,19 +66,34 @@ class Pipeline:
 
     def predict(self, batch: Sequence[Decoded]) -> list[Result]:
         """Second step: the model, on those of a batch that could be decoded."""
-        good = [item for item in batch if item.request is not None]
+        return self._second(batch, self.predictor.predict)
+
+    def begin(self, batch: Sequence[Decoded]) -> Sequence[Result | Work]:
+        """Second step in chunks, if the model works like that: `advance` goes on. Otherwise it is `predict`."""
+        predictor = self.predictor
+        return self._second(batch, predictor.start) if isinstance(predictor, StepwisePredictor) else self.predict(batch)
+
+    def advance(self, item: Decoded, work: Work) -> Result | None:
+        """A chunk of the second step: what was found once it has ended, before that None."""
+
+        def chunk() -> Result | None:
+            try:
+                next(work)
+            except StopIteration as end:
+                found: Result = end.value
+                return found
+            return None
+
         start = time.perf_counter()
-        found = iter(self._predict([item.request for item in good if item.request is not None]))
-        elapsed = 1000 * (time.perf_counter() - start)
-        for item in good:
-            item.timing_ms["predict"] = elapsed
-        return [item.error or Internal("not decoded") if item.request is None else next(found) for item in batch]
+        found = _answered(chunk)
+        item.timing_ms["predict"] += 1000 * (time.perf_counter() - start)
+        return found
 
     def encode(self, item: Decoded, found: Result) -> Outcome:
         """Last step: from arrays to bytes."""
-        request = item.request
-        if request is None or isinstance(found, RequestError):
-            return self._failed(item, found if isinstance(found, RequestError) else Internal("not decoded"))
+        request, error = item.request, unwanted(item.job)
+        if request is None or error is not None or isinstance(found, RequestError):
+            return self._failed(item, found if isinstance(found, RequestError) else error or Internal("not decoded"))
         parts = _answered(lambda: item.job.format.write(self._prediction(item, request, found)))
         if isinstance(parts, RequestError):
             return self._failed(item, parts)
@@ -90,23 +105,18 @@ class Pipeline:
             timing_ms=item.timing_ms,
         )
 
-    def _predict(self, requests: Sequence[Request]) -> list[Result]:
-        if not requests:
-            return []
-        found = _answered(lambda: self._model_call(requests))
-        if not isinstance(found, RequestError):
-            return found
-        if len(requests) == 1:
-            return [found]
-        log.warning("a batch of %d failed (%s), trying its halves", len(requests), found.code)
-        half = len(requests) // 2
-        return self._predict(requests[:half]) + self._predict(requests[half:])
-
-    def _model_call(self, requests: Sequence[Request]) -> list[Result]:
-        found = list(self.predictor.predict(requests))
-        if len(found) != len(requests):
-            raise RuntimeError(f"the model answered {len(found)} of {len(requests)} requests")
-        return found
+    @staticmethod
+    def _second(
+        batch: Sequence[Decoded], call: Callable[[Sequence[Request]], Sequence[Value]]
+    ) -> list[Value | RequestError]:
+        """What a call of the model gives for each of a batch, or the error of what was not decoded."""
+        good = [item for item in batch if item.request is not None]
+        start = time.perf_counter()
+        found = iter(_halved(call, [item.request for item in good if item.request is not None]))
+        elapsed = 1000 * (time.perf_counter() - start)
+        for item in good:
+            item.timing_ms["predict"] = elapsed
+        return [item.error or Internal("not decoded") if item.request is None else next(found) for item in batch]
 
     def _prediction(self, item: Decoded, request: Request, found: Sequence[Instance]) -> Prediction:
         together = found if isinstance(found, Instances) else Instances(found)
@@ -133,6 +143,34 @@ class Pipeline:
             meta={"segmenter": dict(self.predictor.segmenter)},
             timing_ms=item.timing_ms,
         )
+
+
+def unwanted(job: Job) -> RequestError | None:
+    """The error that ends a job which nobody waits for any more."""
+    return TimedOut("nobody waits for the answer any more") if job.given_up.is_set() else None
+
+
+def _halved(
+    call: Callable[[Sequence[Request]], Sequence[Value]], requests: Sequence[Request]
+) -> list[Value | RequestError]:
+    """What a call of the model gives for each request; if the call fails, what it gives for its halves."""
+    if not requests:
+        return []
+    found = _answered(lambda: _called(call, requests))
+    if not isinstance(found, RequestError):
+        return [*found]
+    if len(requests) == 1:
+        return [found]
+    log.warning("a batch of %d failed (%s), trying its halves", len(requests), found.code)
+    half = len(requests) // 2
+    return _halved(call, requests[:half]) + _halved(call, requests[half:])
+
+
+def _called(call: Callable[[Sequence[Request]], Sequence[Value]], requests: Sequence[Request]) -> Sequence[Value]:
+    found = list(call(requests))
+    if len(found) != len(requests):
+        raise RuntimeError(f"the model answered {len(found)} of {len(requests)} requests")
+    return found
 
 
 def _facts(instance: Instance) -> dict[str, Any]:

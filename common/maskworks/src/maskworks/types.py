@@ -5,6 +5,7 @@ All coordinates are pixels of the stored image, x to the right and y down, the c
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,8 @@ class Job:
         error: why the transport itself could not take the request; such a job is only answered.
         receipt: the transport's own, for delivery and acknowledgement.
         received: `time.monotonic()` of the arrival, in seconds.
+        requester: tells requesters apart where the transport can, so that each gets its share of the model.
+        given_up: set once nobody waits for the answer any more; then no more work is done on it.
         format: how it is read and answered.
     """
 
@@ -45,6 +48,8 @@ class Job:
     error: RequestError | None = None
     receipt: Any = None
     received: float = field(default_factory=time.monotonic)
+    requester: str | None = None
+    given_up: threading.Event = field(default_factory=threading.Event)
     format: Format = field(kw_only=True)
 
 

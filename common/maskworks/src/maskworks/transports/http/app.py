@@ -123,6 +123,7 @@ class HttpApp:
                 None if prompt is None else prompt.encode(),
                 format=http_format,
                 receipt=Future(),
+                requester=None if request.client is None else "{}:{}".format(*request.client),
             )
             with self._admission.request():
                 outcome = await self._outcome(job, request, start + self._config.request_timeout)
@@ -147,6 +148,7 @@ class HttpApp:
         finally:
             answer.cancel()
             leaving.cancel()
+            job.given_up.set()
 
     def _answer(self, outcome: Outcome, headers: Mapping[str, str]) -> Response:
         if outcome.error is not None:

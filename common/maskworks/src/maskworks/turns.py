@@ -1,0 +1,192 @@
+"""Whose turn in the model is next: each requester gets its share, and what nobody waits for is given up.
+
+A share is counted in seconds. Who comes later starts with what those have who had least: neither its past nor theirs
+is made up for. So beside one that asks for much, any other waits for a turn, not for all of its work.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from maskworks.errors import RequestError
+from maskworks.pipeline import Decoded, Pipeline, unwanted
+from maskworks.predictor import Result, Work
+
+_TURN_SECONDS = 0.1
+_SLOW_SECONDS = 1.0  # what has been in the model for longer holds nothing else back
+
+Ended = list[tuple[Decoded, Result]]
+
+
+@dataclass(slots=True, eq=False)
+class _Claim:
+    """A claim on time in the model.
+
+    Attributes:
+        rank: seconds of the model, in the account in which all are compared.
+        spent: seconds that this one had.
+    """
+
+    rank: float
+    spent: float = 0.0
+
+    def charge(self, seconds: float) -> None:
+        self.rank += seconds
+        self.spent += seconds
+
+
+@dataclass(slots=True, eq=False)
+class _Entry(_Claim):
+    """A job, and the work on it once that has begun."""
+
+    item: Decoded = field(kw_only=True)
+    work: Work | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Requester(_Claim):
+    """Who asks, and the jobs of that one; none if only the account is kept."""
+
+    entries: list[_Entry] = field(default_factory=list)
+
+
+AnyClaim = TypeVar("AnyClaim", bound=_Claim)
+
+
+class Turns:
+    """What was decoded and has not left the model.
+
+    Args:
+        pipeline: has the model.
+        batch_size: how many jobs begin together at most.
+        in_order: jobs end in the order in which they came, whoever asks.
+        clock: gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        batch_size: int,
+        *,
+        in_order: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._pipeline, self._batch_size, self._in_order = pipeline, batch_size, in_order
+        self._requesters: dict[str | None, _Requester] = {}
+
+    def __len__(self) -> int:
+        return sum(len(requester.entries) for requester in self._requesters.values())
+
+    @property
+    def slow(self) -> int:
+        """How many of them have been in the model for long."""
+        return sum(entry.spent > _SLOW_SECONDS for entry in self._entries())
+
+    def add(self, item: Decoded) -> None:
+        """Takes a job that was decoded, or could not be."""
+        name = None if self._in_order else _name(item)
+        rank = min((other.rank for other in self._waiting()), default=0.0)
+        requester = self._requesters.setdefault(name, _Requester(rank))
+        if not requester.entries:
+            requester.rank = max(requester.rank, rank)
+        least = min((entry.rank for entry in requester.entries), default=0.0)
+        requester.entries.append(_Entry(least, item=item))
+
+    def turn(self) -> Ended:
+        """Lets the next one have the model for a moment, or a batch begin; what has ended now leaves."""
+        ended = self._end_unwanted()
+        waiting = self._waiting()
+        if not waiting:
+            return ended
+        entry = self._next(_least(waiting).entries)
+        return ended + (self._begin(entry) if entry.work is None else self._go_on(entry, entry.work))
+
+    def keep(self, wanted: Callable[[Decoded], bool]) -> list[Decoded]:
+        """Gives up all jobs but those that are wanted; returns those given up."""
+        leaving = [entry for entry in self._entries() if not wanted(entry.item)]
+        for entry in leaving:
+            self._remove(entry)
+        return [entry.item for entry in leaving]
+
+    def _next(self, entries: Sequence[_Entry]) -> _Entry:
+        return entries[0] if self._in_order else _least(entries)
+
+    def _begin(self, first: _Entry) -> Ended:
+        """Begins to work on a job and on others that wait for that; a model without chunks does all of it."""
+        others = [entry for entry in self._entries() if entry.work is None and entry is not first]
+        batch = [first, *others[: self._batch_size - 1]]
+        start = self._clock()
+        found = self._pipeline.begin([entry.item for entry in batch])
+        seconds = (self._clock() - start) / len(batch)
+        ended: Ended = []
+        for entry, result in zip(batch, found, strict=True):
+            self._charge(entry, seconds)
+            if isinstance(result, (list, RequestError)):
+                self._remove(entry)
+                ended.append((entry.item, result))
+            else:
+                entry.work = result
+        return ended
+
+    def _go_on(self, entry: _Entry, work: Work) -> Ended:
+        end = self._clock() + _TURN_SECONDS
+        found = None
+        while found is None:
+            start = self._clock()
+            found = unwanted(entry.item.job) or self._pipeline.advance(entry.item, work)
+            now = self._clock()
+            self._charge(entry, now - start)
+            if now >= end:
+                break
+        if found is None:
+            return []
+        self._remove(entry)
+        return [(entry.item, found)]
+
+    def _end_unwanted(self) -> Ended:
+        ended: Ended = []
+        for entry in self._entries():
+            if (error := unwanted(entry.item.job)) is not None:
+                self._remove(entry)
+                ended.append((entry.item, error))
+        return ended
+
+    def _charge(self, entry: _Entry, seconds: float) -> None:
+        entry.charge(seconds)
+        self._requester(entry).charge(seconds)
+
+    def _remove(self, entry: _Entry) -> None:
+        if entry.work is not None:
+            entry.work.close()
+        self._requester(entry).entries.remove(entry)
+        floor = min((requester.rank for requester in self._waiting()), default=math.inf)
+        # The account of one that has gone is kept for as long as it says more than that of a new one.
+        self._requesters = {
+            name: requester
+            for name, requester in self._requesters.items()
+            if requester.entries or requester.rank > floor
+        }
+
+    def _requester(self, entry: _Entry) -> _Requester:
+        return self._requesters[None if self._in_order else _name(entry.item)]
+
+    def _waiting(self) -> list[_Requester]:
+        return [requester for requester in self._requesters.values() if requester.entries]
+
+    def _entries(self) -> list[_Entry]:
+        return [entry for requester in self._waiting() for entry in requester.entries]
+
+
+def _name(item: Decoded) -> str | None:
+    """The requester, as the transport knows it, or where it wants its answer."""
+    return item.job.requester or (None if item.request is None else item.request.reply_to)
+
+
+def _least(claims: Iterable[AnyClaim]) -> AnyClaim:
+    """The one that had least; of several the one that has not begun, and of these the first."""
+    return min(claims, key=lambda claim: (claim.rank, claim.spent))
