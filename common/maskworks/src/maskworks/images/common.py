@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -16,11 +15,12 @@ from PIL import Image, ImageOps
 
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage
+from maskworks.images.heif import is_heic, is_turned, open_heic
 from maskworks.images.jpeg import read_jpeg
 from maskworks.images.limits import check_pixels
-from maskworks.images.png_text import SIGNATURE as PNG
-from maskworks.images.png_text import without_text
-from maskworks.images.raster import Raster, chosen_bands
+from maskworks.images.png_chunks import SIGNATURE as PNG
+from maskworks.images.png_chunks import only_pixels
+from maskworks.images.raster import Raster, band_facts, chosen_bands
 from maskworks.types import Bytes
 
 NewImage = Callable[[tuple[int, int, int]], Bytes]
@@ -31,7 +31,6 @@ READER_ERRORS = (
     struct.error, zlib.error,
 )  # fmt: skip
 PILLOW_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF")
-_HEIF = b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1"
 _PNG_BITS = 24  # where the depth stands in the file
 _ORIENTATION = 0x0112  # the number of the tag in EXIF
 # For each value of the tag `_ORIENTATION` but 1: back from upright to how the pixels are stored. Pillow itself turns
@@ -61,49 +60,36 @@ def read_common(
         data: the file.
         config: the limits and wishes.
         new_image: gives the array to fill.
-        page: of a TIFF file, from 0.
-        alone: no other thread of this process writes to standard error, so that libraries can be listened to there.
+        page: of a TIFF file, from 0, thumbnails included.
+        alone: no other thread of this process writes to standard error, where libraries tell of damage.
     """
     if data[: len(PNG)] == PNG:
-        data = without_text(data)
-    with _opened(data) as image:
+        data = only_pixels(data)
+    with open_heic(data) if is_heic(data) else Image.open(BytesIO(data), formats=PILLOW_FORMATS) as image:
         check_pixels(image.size, config)
         if page:
             image.seek(page)
+            check_pixels(image.size, config)
+        facts = {"format": _format(image)}
         orientation = _orientation(image)
-        facts: dict[str, Any] = {"format": "JPEG" if image.format == "MPO" else image.format}
-        facts["exif"] = _exif(image.format, orientation, config.exif)
-        found = None
-        if image.format == "PNG" and data[_PNG_BITS] == 16:
-            image.load()  # which checks that the file is whole
-            found = _deep_png(data, grey=image.mode.startswith(("I", "L")))
-        elif alone and facts["format"] == "JPEG" and image.mode in ("L", "RGB"):
-            samples, damage = read_jpeg(data)
-            facts |= {"damaged": damage} if damage else {}
-            found = None if samples is None else Raster(samples=samples, bits=8)  # of None Pillow says why
-        if found is None:
-            turned = _turned(image, orientation, config.exif)
-            pixels = new_image((turned.height, turned.width, 3))
-            return pixels, facts | _fill(pixels, turned, config)
-        if facts["exif"] == "applied":
-            found = replace(found, samples=upright(found.samples, orientation))
-        pixels = new_image((*found.samples.shape[:2], 3))
-        return pixels, facts | found.render(config, pixels)
+        facts["exif"] = _exif(image, orientation, config, data)
+        turned = orientation if facts["exif"] == "applied" else 1
+        if facts["format"] == "PNG" and data[_PNG_BITS] == 16:
+            pixels, more = _deep_png(image, data, turned, config, new_image)
+        elif alone and facts["format"] == "JPEG":
+            pixels, more = _jpeg(image, data, turned, config, new_image)
+        else:
+            pixels, more = _by_pillow(image, orientation, turned, config, new_image)
+    return pixels, facts | more
 
 
-def _opened(data: bytes | bytearray) -> Image.Image:
-    if data[4:12].startswith(_HEIF):
-        try:
-            from pillow_heif import HeifImageFile
-        except ModuleNotFoundError:
-            raise BadImage("image: HEIC is read by the package pillow-heif, which is not installed") from None
-        file: Image.Image = HeifImageFile(BytesIO(data))  # type: ignore[no-untyped-call]
-        return file
-    return Image.open(BytesIO(data), formats=PILLOW_FORMATS)
+def exif_fact(orientation: int, config: InputConfig) -> str:
+    """`exif` for `meta`, of a file with this orientation."""
+    return "none" if orientation not in _AS_STORED else "applied" if config.exif == "apply" else "ignored"
 
 
 def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Stored pixels as an EXIF orientation wants them to be seen."""
+    """Stored pixels, (H, W, ...), as an EXIF orientation wants them to be seen."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -111,10 +97,9 @@ def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
 
 
-def _exif(fmt: str | None, orientation: int, wish: str) -> str:
-    if orientation not in _AS_STORED:
-        return "none"
-    return "applied" if wish == "apply" or fmt == "AVIF" else "ignored"
+def _format(image: Image.Image) -> str:
+    # MPO is Pillow's name for JPEG files of several pictures.
+    return {"MPO": "JPEG", "HEIF": "HEIC"}.get(str(image.format), str(image.format))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -123,44 +108,84 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     if image.format == "PNG":  # its EXIF may stand behind the pixels, of which errors are not to be passed over
         image.load()
+    if image.format in ("AVIF", "HEIF"):
+        # Pillow gives the rotation of the container as EXIF's, and EXIF's own not at all; that of XMP counts as little.
+        image.info.pop("xmp", None)
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except READER_ERRORS:
         return 1
 
 
-def _turned(image: Image.Image, orientation: int, exif: str) -> Image.Image:
-    if orientation not in _AS_STORED:
-        return image
-    # In AVIF Pillow gives the rotation that belongs to the coding of the picture as EXIF's, and EXIF's own not at all.
-    if exif == "apply" or image.format == "AVIF":
-        ImageOps.exif_transpose(image, in_place=True)
-    elif image.format == "TIFF":
-        image.load()
-        return image.transpose(_AS_STORED[orientation])
-    return image
+def _exif(image: Image.Image, orientation: int, config: InputConfig, data: bytes | bytearray) -> str:
+    """`exif` for `meta`. The rotation inside AVIF and HEIC is part of the decoding, whatever was wished for."""
+    if image.format == "HEIF":
+        return "applied" if is_turned(data) else "none"
+    if image.format == "AVIF":
+        return "applied" if orientation in _AS_STORED else "none"
+    return exif_fact(orientation, config)
 
 
-def _deep_png(data: bytes | bytearray, *, grey: bool) -> Raster:
-    """A PNG of 16 bits, of which Pillow keeps 8."""
-    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    if samples is None or samples.dtype != np.uint16:
-        raise BadImage("image: cannot be read: a PNG of 16 bits; expected a complete image file")
-    samples = samples if samples.ndim == 3 else samples[:, :, None]
-    return Raster(samples=samples[:, :, :1] if grey else samples[:, :, 2::-1], bits=16)  # blue comes first
-
-
-def _fill(pixels: Bytes, image: Image.Image, config: InputConfig) -> dict[str, Any]:
-    """Fills (H, W, 3) uint8 from an image of 8 bits; facts about its bands."""
-    image.load()
-    image.info.pop("transparency", None)  # alpha is dropped; Pillow would warn about the palette's
+def _by_pillow(
+    image: Image.Image, orientation: int, turned: int, config: InputConfig, new_image: NewImage
+) -> tuple[Bytes, dict[str, Any]]:
+    """An image of 8 bits or less; `turned` is the orientation that is to be applied, 1 if none is."""
     grey = image.mode in ("1", "L", "LA")
     bands = chosen_bands(1 if grey else 3, config)
-    facts = {} if grey or bands == (1, 2, 3) else {"bands": {"used": list(bands), "of": 3}}
+    if turned in _AS_STORED and image.format != "HEIF":
+        ImageOps.exif_transpose(image, in_place=True)
+    else:
+        image.load()
+        if image.format == "TIFF" and orientation in _AS_STORED:
+            image = image.transpose(_AS_STORED[orientation])
+    image.info.pop("transparency", None)  # alpha is dropped; Pillow would warn about the palette's
+    pixels = new_image((image.height, image.width, 3))
     for rows, strip in _strips(image):
         colour = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
-        pixels[rows] = colour[:, :, [band - 1 for band in bands]] if facts else colour
-    return facts
+        pixels[rows] = colour if grey or bands == (1, 2, 3) else colour[:, :, [band - 1 for band in bands]]
+    return pixels, {} if grey else band_facts(bands, 3)
+
+
+def _jpeg(
+    image: Image.Image, data: bytes | bytearray, turned: int, config: InputConfig, new_image: NewImage
+) -> tuple[Bytes, dict[str, Any]]:
+    grey = image.mode == "L"
+    stored, damage = read_jpeg(data, grey=grey)
+    damaged = {"damaged": damage} if damage else {}
+    if stored is None or image.mode not in ("L", "RGB"):  # Pillow says why, or reads it; CMYK it turns into other RGB
+        pixels, facts = _by_pillow(image, turned, turned, config, new_image)
+        return pixels, facts | damaged
+    bands = chosen_bands(1 if grey else 3, config)
+    stored = upright(stored, turned)
+    pixels = new_image((*stored.shape[:2], 3))
+    if grey:
+        pixels[:] = stored[:, :, None]
+    else:
+        pixels[:] = stored if bands == (1, 2, 3) else stored[:, :, [band - 1 for band in bands]]
+    return pixels, damaged | ({} if grey else band_facts(bands, 3))
+
+
+def _deep_png(
+    image: Image.Image, data: bytes | bytearray, turned: int, config: InputConfig, new_image: NewImage
+) -> tuple[Bytes, dict[str, Any]]:
+    """A PNG of 16 bits, of which Pillow keeps 8 unless it is grey without alpha."""
+    image.load()  # which also checks that the file is whole
+    if image.mode.startswith("I"):
+        samples: NDArray[Any] = np.asarray(image).astype(np.uint16, copy=False)[:, :, None]
+    else:
+        flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if found is None or found.dtype != np.uint16:
+            raise BadImage("image: cannot be read: a PNG of 16 bits that is broken; expected a complete image file")
+        found = found if found.ndim == 3 else found[:, :, None]
+        samples = found[:, :, :1] if image.mode in ("L", "LA") else found[:, :, 2::-1]  # blue comes first
+    count = samples.shape[2]
+    bands = chosen_bands(count, config)
+    facts = band_facts(bands, count)
+    samples = samples if not facts else samples[:, :, [band - 1 for band in bands]]
+    samples = upright(samples, turned)
+    pixels = new_image((*samples.shape[:2], 3))
+    return pixels, facts | Raster(samples=samples, bits=16).render(config, pixels)
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:

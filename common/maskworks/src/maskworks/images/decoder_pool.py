@@ -79,7 +79,7 @@ class DecoderPool:
         with self._held(self._places), self._process() as process:
             process.send(data)
             if process.ready(min(_PATIENCE, self.limits.decode_timeout)):
-                return process.receive()
+                return _received(process)
             if self._slow_places.acquire(blocking=False):
                 try:
                     return self._receive_late(process)
@@ -117,7 +117,7 @@ class DecoderPool:
                     f"image: decoding it takes more than {most:g} s of processor time (--decode_timeout); "
                     "save it in a simpler way, e.g. as a baseline JPEG"
                 )
-        return process.receive()
+        return _received(process)
 
     @contextmanager
     def _held(self, places: threading.Semaphore) -> Iterator[None]:
@@ -161,3 +161,10 @@ class DecoderPool:
         self._stop_seen = self._stop_seen or now
         if now - self._stop_seen > _STOP_SECONDS:
             raise Overloaded("the worker is stopping; send this request again in a moment")
+
+
+def _received(process: DecoderProcess) -> tuple[Bytes, dict[str, Any]]:
+    image, facts = process.receive()
+    if "damaged" in facts:
+        log.warning("an image is damaged, parts of it may be wrong: %s (meta.image.damaged)", facts["damaged"])
+    return image, facts

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage
-from maskworks.images.levels import Levels, data_levels, full_levels, to_8_bits
+from maskworks.images.levels import Levels, data_levels, full_levels, strips, to_8_bits
 from maskworks.types import Bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Raster:
-    """The samples of an image.
+    """The bands of an image that are shown.
 
     Attributes:
-        samples: (H, W, C) of any number type: the bands, without alpha.
+        samples: (H, W, 1) or (H, W, 3) of any real number type, or bool.
         bits: how many of a sample are used.
         tagged: the range that the file itself names, None if it names none.
         nodata: the value that stands for no data, None if there is none.
@@ -36,47 +36,33 @@ class Raster:
         """Fills (H, W, 3) uint8 RGB.
 
         Returns:
-            Facts for `meta`, as far as they say something: `bands` and `range`.
-
-        Raises:
-            BadImage: a band is asked for that it does not have.
+            `range` for `meta`, if samples were scaled to it.
         """
-        bands = chosen_bands(self.samples.shape[2], config)
-        chosen = self.samples[:, :, [band - 1 for band in bands]] if self._all_bands != bands else self.samples
-        facts: dict[str, Any] = {}
-        if self.samples.shape[2] > 3 or self._all_bands != bands:
-            facts["bands"] = {"used": list(bands), "of": self.samples.shape[2]}
-        levels = self._levels(chosen, config)
-        if levels is not None:
-            facts["range"] = [_plain(levels.low), _plain(levels.high)]
-        # Fancy indexing would copy: one band becomes three by broadcasting.
-        target = out if len(bands) == 3 else out[:, :, :1]
-        if levels is None:
-            target[:] = _highest_8_bits(chosen, self.bits)
-        else:
-            to_8_bits(chosen, levels, target)
-        if self.white_is_zero:
-            np.subtract(255, target, out=target)
-        if len(bands) == 1:
-            out[:, :, 1:] = out[:, :, :1]
-        return facts
+        levels = self._levels(config)
+        for rows in strips(self.samples):
+            part = self.samples[rows]
+            eight = _highest_8_bits(part, self.bits) if levels is None else to_8_bits(part, levels)
+            out[rows] = 255 - eight if self.white_is_zero else eight
+        return {} if levels is None else {"range": [_plain(levels.low), _plain(levels.high)]}
 
-    @property
-    def _all_bands(self) -> tuple[int, ...]:
-        return tuple(range(1, self.samples.shape[2] + 1))
-
-    def _levels(self, chosen: NDArray[Any], config: InputConfig) -> Levels | None:
+    def _levels(self, config: InputConfig) -> Levels | None:
         """The range to take; None where the highest 8 bits are all there is to it."""
-        unsigned = self.samples.dtype.kind in "ub"
-        if unsigned and self.bits <= 8:
-            return None  # never stretched: it is what people see
+        kind = self.samples.dtype.kind
         full = full_levels(self.samples.dtype, self.bits)
-        if config.levels is not None:
-            return Levels(*config.levels)
-        found = None
-        if config.range == "auto":
-            found = self.tagged or data_levels(chosen, self.nodata)
-        return found or (None if unsigned else full)
+        found: Levels | None = None
+        if self.bits > 8:  # what has fewer is never stretched: it is what people see
+            found = None if config.levels is None else Levels(*config.levels)
+            if found is None and config.range == "auto":
+                found = self._tagged_levels(full) or data_levels(self.samples, self.nodata)
+        return found or (None if kind in "ub" else full)
+
+    def _tagged_levels(self, full: Levels) -> Levels | None:
+        """The range that the file names. Programs that do not know it name all that the type can hold."""
+        tagged = self.tagged
+        says_nothing = tagged is None or (
+            self.samples.dtype.kind in "iu" and tagged.high - tagged.low >= full.high - full.low
+        )
+        return None if says_nothing else tagged
 
 
 def chosen_bands(count: int, config: InputConfig) -> tuple[int, ...]:
@@ -89,19 +75,22 @@ def chosen_bands(count: int, config: InputConfig) -> tuple[int, ...]:
     if wanted is None:
         return (1, 2, 3) if count >= 3 else (1,)
     if max(wanted) > count:
-        raise BadImage(f"image: has {count} bands; --bands asks for {','.join(map(str, wanted))}")
+        raise BadImage(
+            f"image: has {count} band{'s' * (count > 1)}; --bands {','.join(map(str, wanted))} asks for more"
+        )
     return wanted
 
 
-def _highest_8_bits(samples: NDArray[Any], bits: int) -> NDArray[Any]:
-    if samples.dtype.kind == "b":
-        return samples.astype(np.uint8) * 255
-    if bits < 8:
-        return (samples.astype(np.uint16) * 255 // (2**bits - 1)).astype(np.uint8)
-    shifted: NDArray[Any] = samples if bits == 8 else (samples >> (bits - 8)).astype(np.uint8)
-    return shifted
+def band_facts(used: tuple[int, ...], count: int) -> dict[str, Any]:
+    """`bands` for `meta`, unless all are shown in their order."""
+    return {} if used == tuple(range(1, count + 1)) else {"bands": {"used": list(used), "of": count}}
+
+
+def _highest_8_bits(samples: NDArray[Any], bits: int) -> Bytes:
+    eight: NDArray[Any] = samples.astype(np.uint16) * 255 // (2**bits - 1) if bits < 8 else samples >> (bits - 8)
+    return eight.astype(np.uint8, copy=False)
 
 
 def _plain(value: float) -> float:
-    """A whole number as one in JSON."""
-    return int(value) if float(value).is_integer() else round(float(value), 6)
+    """A whole number as one in JSON, others with the digits that a float32 has."""
+    return int(value) if value.is_integer() and abs(value) < 2**53 else float(f"{value:.7g}")

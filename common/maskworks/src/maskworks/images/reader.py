@@ -84,7 +84,7 @@ def _read(
         return read_common(data, config, new_image, alone=alone)
     from maskworks.images.tiff import read_tiff  # what few files need is loaded late
 
-    return read_tiff(data, config, new_image)
+    return read_tiff(data, config, new_image, alone=alone)
 
 
 def _new_image(shape: tuple[int, int, int]) -> Bytes:

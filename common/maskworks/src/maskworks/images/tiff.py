@@ -4,199 +4,207 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import math
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import UnidentifiedImageError
 
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage
-from maskworks.images.common import NewImage, read_common, upright
-from maskworks.images.levels import Levels
+from maskworks.images.common import NewImage, exif_fact, read_common, upright
+from maskworks.images.levels import Levels, strips
 from maskworks.images.limits import check_pixels
-from maskworks.images.raster import Raster
+from maskworks.images.raster import Raster, band_facts, chosen_bands
+from maskworks.images.tiff_pages import find_page
 from maskworks.types import Bytes
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of broken files, the error says, too
 
-_REDUCED = 1  # of NewSubfileType: a thumbnail
-_MOST_PAGES = 100_000
 _ORIENTATION, _NODATA = 274, 42113
 _RANGE_TAGS = ((280, 281), (340, 341))  # MinSampleValue and MaxSampleValue, SMin- and SMaxSampleValue
 _ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
-_PHOTOMETRIC = tifffile.PHOTOMETRIC
-# Of these, with 8 bits or less, Pillow knows the colours; what else there is, is taken as it is.
-_COLOURS_OF_PILLOW = (_PHOTOMETRIC.PALETTE, _PHOTOMETRIC.SEPARATED, _PHOTOMETRIC.YCBCR, _PHOTOMETRIC.CIELAB)
+_KIND = tifffile.PHOTOMETRIC
+_COLOURS = {
+    _KIND.MINISWHITE: 1,
+    _KIND.MINISBLACK: 1,
+    _KIND.RGB: 3,
+    _KIND.PALETTE: 1,
+    _KIND.SEPARATED: 4,
+    _KIND.YCBCR: 3,
+}
+_JPEG = (tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG)
+_COMPRESSIONS_OF_PILLOW = (
+    1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946,
+)  # fmt: skip  # none, those of fax, LZW, JPEG, deflate, PackBits
+# Errors of tifffile and of the decoders that it calls, beside those of Pillow; the codecs' are RuntimeErrors.
+_ERRORS = (tifffile.TiffFileError, RuntimeError, ArithmeticError, AssertionError, LookupError)
 
 
-@dataclass(frozen=True)
-class TiffPage:
-    """The page of a TIFF file that is the image.
-
-    Attributes:
-        page: tifffile's.
-        index: its place among all pages of the file, thumbnails included, from 0.
-        facts: for `meta`: `pages`, if there are more.
-    """
-
-    page: Any
-    index: int
-    facts: dict[str, Any]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        return self.page.imagewidth, self.page.imagelength
-
-    @property
-    def orientation(self) -> int:
-        """As in EXIF."""
-        return int(self.page.tags.valueof(_ORIENTATION, 1))
-
-    @property
-    def is_for_pillow(self) -> bool:
-        """Whether Pillow reads it right: 8 bits or less in one plane, in one of its usual arrangements."""
-        page = self.page
-        if page.planarconfig != tifffile.PLANARCONFIG.CONTIG and page.samplesperpixel > 1:
-            return False
-        if page.dtype is None or page.dtype.kind not in "ub" or page.bitspersample not in (1, 2, 4, 8):
-            return page.dtype is None  # arrangements that only libtiff knows, or nobody
-        if page.photometric in _COLOURS_OF_PILLOW:
-            return True
-        extra = [sample not in _ALPHA for sample in page.extrasamples]
-        return page.samplesperpixel <= 4 and not any(extra) and page.compression in _COMPRESSIONS_OF_PILLOW
-
-
-_COMPRESSIONS_OF_PILLOW = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000, 50001})
-
-
-def read_tiff(data: bytes | bytearray, config: InputConfig, new_image: NewImage) -> tuple[Bytes, dict[str, Any]]:
+def read_tiff(
+    data: bytes | bytearray, config: InputConfig, new_image: NewImage, *, alone: bool = False
+) -> tuple[Bytes, dict[str, Any]]:
     """The image of the page that --page names, (H, W, 3) uint8 RGB, and facts about it.
+
+    What Pillow reads right, it reads: 8 bits or less in one plane, in the usual arrangements.
 
     Raises:
         ImageTooLarge, BadImage: as `decode_image` does; errors of the readers, which it turns into these.
     """
     try:
-        found = _open_page(data, config)
-        if found.is_for_pillow:
-            pixels, facts = read_common(data, config, new_image, page=found.index)
-            return pixels, facts | found.facts
-        raster = _read_page(found, len(data))
-    except (tifffile.TiffFileError, RuntimeError) as error:  # that of imagecodecs is one
+        place = find_page(data, config.page)
+        with tifffile.TiffFile(BytesIO(data)) as file:
+            first: Any = file.pages[place.index]
+            page = first
+            if not place.is_image:
+                page = next((sub for sub in page.pages or () if not sub.subfiletype), page)
+            check_pixels((page.imagewidth, page.imagelength), config)
+            facts = {} if place.count == 1 else {"pages": {"used": config.page, "of": place.count}}
+            if page is first and _is_for_pillow(page):
+                with contextlib.suppress(UnidentifiedImageError):
+                    pixels, more = read_common(data, config, new_image, page=place.index, alone=alone)
+                    return pixels, more | facts
+            pixels, more = _read(data, page, config, new_image)
+            return pixels, more | facts
+    except _ERRORS as error:
         raise ValueError(str(error)) from None
-    exif = "none"
-    if found.orientation in range(2, 9):
-        exif = "applied" if config.exif == "apply" else "ignored"
-    if exif == "applied":
-        raster = replace(raster, samples=upright(raster.samples, found.orientation))
+
+
+def _is_for_pillow(page: Any) -> bool:
+    """Whether Pillow reads this page right."""
+    colours, extra = _COLOURS.get(page.photometric, 0), len(page.extrasamples)
+    one_plane = page.planarconfig == tifffile.PLANARCONFIG.CONTIG or page.samplesperpixel == 1
+    usual = page.samplesperpixel == colours + extra and extra <= 1 and set(page.extrasamples) <= set(_ALPHA)
+    depth = page.bitspersample == 8 or (page.samplesperpixel == 1 and page.bitspersample in (1, 2, 4))
+    unsigned = page.sampleformat in (1, 4)  # the latter is: not known
+    return one_plane and usual and depth and unsigned and page.compression in _COMPRESSIONS_OF_PILLOW
+
+
+def _read(data: bytes | bytearray, page: Any, config: InputConfig, new_image: NewImage) -> tuple[Bytes, dict[str, Any]]:
+    _check_kind(page)
+    _check_complete(page, len(data))
+    orientation = int(page.tags.valueof(_ORIENTATION, 1))
+    facts: dict[str, Any] = {"format": "TIFF", "exif": exif_fact(orientation, config)}
+    if page.photometric == _KIND.PALETTE:
+        indices = _samples(data, page, (1,))[:, :, 0]
+        samples = (np.moveaxis(np.asarray(page.colormap)[:, indices], 0, 2) >> 8).astype(np.uint8)
+    elif page.photometric == _KIND.SEPARATED:
+        samples = _rgb_of_cmyk(_samples(data, page, (1, 2, 3, 4)))
+    else:
+        samples = None
+    if samples is None:
+        count = _bands(page)
+        used = chosen_bands(count, config)
+        raster = _raster(page, _samples(data, page, used))
+    else:
+        count, used = 3, chosen_bands(3, config)
+        raster = Raster(samples=samples[:, :, [band - 1 for band in used]], bits=8)
+    if facts["exif"] == "applied":
+        raster = replace(raster, samples=upright(raster.samples, orientation))
     pixels = new_image((*raster.samples.shape[:2], 3))
-    facts = raster.render(config, pixels)
-    return pixels, {"format": "TIFF", "exif": exif, **facts, **found.facts}
+    return pixels, facts | band_facts(used, count) | raster.render(config, pixels)
 
 
-def _open_page(data: bytes | bytearray, config: InputConfig) -> TiffPage:
-    """The page that `--page` names; thumbnails do not count.
-
-    Raises:
-        BadImage: there is no such page.
-        ImageTooLarge: it is beyond --max_pixels.
-    """
-    found, count = None, 0
-    for index, page in enumerate(_pages(data)):
-        if index >= _MOST_PAGES:
-            raise BadImage(f"image: a TIFF file of more than {_MOST_PAGES} pages")
-        if page.subfiletype & _REDUCED and not page.subfiletype & 2:
-            continue
-        if count == config.page:
-            found = TiffPage(page, index, {})
-        count += 1
-    if found is None and count == 0 and config.page == 0:  # nothing but thumbnails
-        found, count = TiffPage(next(_pages(data)), 0, {}), 1
-    if found is None:
-        raise BadImage(f"image: has {count} pages; --page asks for {config.page}, counted from 0")
-    check_pixels(found.size, config)
-    if count > 1:
-        found.facts["pages"] = {"used": config.page, "of": count}
-    return found
-
-
-def _pages(data: bytes | bytearray) -> Iterator[Any]:
-    return iter(tifffile.TiffFile(BytesIO(data)).pages)
-
-
-def _read_page(found: TiffPage, size: int) -> Raster:
-    """The samples of a page of a file of `size` bytes.
-
-    Raises:
-        BadImage: it is cut off, or its colours have no defined way to RGB.
-    """
-    page = found.page
-    _check_complete(page, size)
-    samples = page.asarray(maxworkers=1)
-    samples = _bands_last(samples, page)
-    samples = samples[:, :, : _colour_bands(page, samples.shape[2])]
-    if page.photometric == _PHOTOMETRIC.PALETTE:
-        colours = np.asarray(page.colormap)
-        samples = np.moveaxis(colours[:, samples[:, :, 0]], 0, 2)
-        return Raster(samples=(samples >> 8).astype(np.uint8), bits=8)
-    if page.photometric == _PHOTOMETRIC.SEPARATED:
-        return Raster(samples=_rgb_of_cmyk(samples, page), bits=8)
-    if samples.dtype.kind == "c":
-        raise BadImage("image: complex numbers have no defined way to RGB; expected real ones")
-    bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
+def _raster(page: Any, samples: NDArray[Any]) -> Raster:
+    # Other widths than those of whole bytes are known as one number; those of a kind as 5, 6, 5 bits come as bytes.
+    whole = 8 * samples.dtype.itemsize if samples.dtype.kind != "b" else 1
+    bits = page.bitspersample if isinstance(page.bitspersample, int) and samples.dtype.kind in "ui" else whole
     return Raster(
         samples=samples,
         bits=bits,
         tagged=_tagged_levels(page),
         nodata=_nodata(page),
-        white_is_zero=page.photometric == _PHOTOMETRIC.MINISWHITE,
+        white_is_zero=page.photometric == _KIND.MINISWHITE,
     )
 
 
-def _bands_last(samples: NDArray[Any], page: Any) -> NDArray[Any]:
-    """(H, W, C) of what tifffile gives for a page."""
-    axes = page.axes
-    if samples.ndim == 2:
-        return samples[:, :, None]
-    if samples.ndim != 3 or "S" not in axes:
-        raise BadImage(f"image: samples in an order that is not known ({axes}); expected rows, columns and bands")
-    return np.moveaxis(samples, axes.index("S"), 2)
+def _samples(data: bytes | bytearray, page: Any, bands: tuple[int, ...]) -> NDArray[Any]:
+    """(H, W, C) of these bands, counted from 1; parts that the file leaves out hold its value for no data."""
+    _, _, height, width, _ = page.shaped
+    separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
+    chosen = [0] if separate else [band - 1 for band in bands]
+    out = np.empty((height, width, len(bands)), page.dtype)
+    tables: dict[str, Any] = (
+        {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if page.compression in _JPEG else {}
+    )
+    pieces = math.prod(page.chunked) // (page.samplesperpixel if separate else 1)  # of a plane
+    for target, plane in enumerate([band - 1 for band in bands] if separate else [0]):
+        for index in range(plane * pieces, (plane + 1) * pieces):
+            offset, length = page.dataoffsets[index], page.databytecounts[index]
+            stored = bytes(data[offset : offset + length]) if offset and length else None
+            found, (_, _, top, left, _), (_, rows, columns, _) = page.decode(stored, index, **tables)
+            area = out[top : top + rows, left : left + columns, target : target + 1 if separate else len(bands)]
+            if found is None:
+                area[:] = page.nodata
+            else:
+                area[:] = found[0, : area.shape[0], : area.shape[1]][:, :, chosen]
+    return out
 
 
-def _colour_bands(page: Any, count: int) -> int:
+def _check_kind(page: Any) -> None:
+    """Raises BadImage for what is stored in a way that has no defined way to RGB."""
+    if page.photometric not in _COLOURS:
+        kind = getattr(page.photometric, "name", page.photometric)
+        raise BadImage(
+            f"image: TIFF with colours of the kind {kind}, which is not read; expected grey, RGB, palette or CMYK"
+        )
+    if page.dtype is None:
+        raise BadImage(
+            f"image: samples of {page.bitspersample} bits in the format {page.sampleformat}, which is not read; "
+            "expected whole numbers or floats"
+        )
+    if page.dtype.kind == "c":
+        raise BadImage("image: complex numbers have no defined way to RGB; expected real ones")
+    if page.photometric == _KIND.YCBCR and page.compression not in _JPEG:
+        raise BadImage("image: TIFF with colours of the kind YCBCR, which is read with JPEG only; save it as RGB")
+    if page.photometric == _KIND.SEPARATED and (page.samplesperpixel < 4 or page.dtype.kind != "u"):
+        raise BadImage(
+            f"image: {page.samplesperpixel} inks of the type {page.dtype} have no defined way to RGB; expected CMYK"
+        )
+    if page.imagedepth != 1:
+        raise BadImage(f"image: a volume of {page.imagedepth} slices in one page; expected a page for each")
+
+
+def _check_complete(page: Any, size: int) -> None:
+    """Raises BadImage if pieces are missing, of which tifffile would make zeros without a word."""
+    pieces = math.prod(page.chunked)
+    if min(len(page.dataoffsets), len(page.databytecounts)) < pieces or not any(page.databytecounts):
+        raise BadImage("image: cannot be read: pixels are missing; expected a complete image file")
+    end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=False)))
+    if end > size:
+        raise BadImage(f"image: cannot be read: cut off after {size} of {end} bytes; expected a complete image file")
+
+
+def _bands(page: Any) -> int:
     """How many bands there are without alpha at the end."""
     alphas = 0
     for sample in reversed(page.extrasamples):
         if sample not in _ALPHA:
             break
         alphas += 1
-    return max(1, count - alphas)
+    return int(max(1, page.samplesperpixel - alphas))
 
 
-def _rgb_of_cmyk(samples: NDArray[Any], page: Any) -> NDArray[np.uint8]:
-    """As Pillow turns CMYK into RGB: without a colour profile."""
-    if samples.shape[2] < 4 or samples.dtype.kind != "u":
-        raise BadImage(f"image: {samples.shape[2]} inks of {samples.dtype} have no defined way to RGB; expected CMYK")
-    inks = samples[:, :, :4]
-    if samples.dtype.itemsize > 1:
-        inks = (inks >> (8 * samples.dtype.itemsize - 8)).astype(np.uint8)
-    light = 255 - inks.astype(np.uint16)
-    # 255 is divided by exactly, rounded: Pillow's MULDIV255.
-    product = light[:, :, :3] * light[:, :, 3:] + 128
-    return ((product + (product >> 8)) >> 8).astype(np.uint8)
+def _rgb_of_cmyk(inks: NDArray[Any]) -> Bytes:
+    """(H, W, 3) uint8 of (H, W, 4) unsigned samples, as Pillow turns CMYK into RGB: without a colour profile."""
+    rgb = np.empty((*inks.shape[:2], 3), np.uint8)
+    for rows in strips(inks):
+        light = 255 - (inks[rows] >> (8 * inks.dtype.itemsize - 8)).astype(np.uint16)
+        product = light[:, :, :3] * light[:, :, 3:] + 128
+        rgb[rows] = (product + (product >> 8)) >> 8  # divided by 255 and rounded
+    return rgb
 
 
 def _tagged_levels(page: Any) -> Levels | None:
-    """The range that tags name, if that is narrower than what the type holds."""
     for low_tag, high_tag in _RANGE_TAGS:
         low, high = page.tags.valueof(low_tag), page.tags.valueof(high_tag)
         if low is not None and high is not None:
             low, high = float(np.min(low)), float(np.max(high))
-            if low < high:
+            if math.isfinite(low) and math.isfinite(high) and low < high:
                 return Levels(low, high)
     return None
 
@@ -206,14 +214,3 @@ def _nodata(page: Any) -> float | None:
     with contextlib.suppress(ValueError, TypeError):
         return float(str(page.tags.valueof(_NODATA)).strip("\0 "))
     return None
-
-
-def _check_complete(page: Any, size: int) -> None:
-    """tifffile fills what is missing with zeros, without a word."""
-    for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
-        if offset + length > size:
-            raise BadImage(f"image: cut off: {size} of {offset + length} bytes; expected a complete image file")
-    if page.compression == tifffile.COMPRESSION.NONE and not page.is_tiled:
-        stored, needed = sum(page.databytecounts), page.nbytes if page.bitspersample in (8, 16, 32, 64) else 0
-        if 0 < stored < needed:
-            raise BadImage(f"image: cut off: {stored} of {needed} bytes of pixels; expected a complete image file")

@@ -1,0 +1,54 @@
+"""HEIC and AVIF: files of one container, told apart by their brands. The rotation in it belongs to the decoding."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from PIL import Image
+
+from maskworks.errors import BadImage
+
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_AVIF = {b"avif", b"avis"}
+_MOST_BRANDS = 64
+
+
+def is_heic(data: bytes | bytearray) -> bool:
+    """Whether this is a HEIC file; AVIF files are not."""
+    if data[4:8] != b"ftyp":
+        return False
+    end = min(int.from_bytes(data[:4], "big"), 4 * _MOST_BRANDS)
+    brands = {bytes(data[8:12]), *(bytes(data[place : place + 4]) for place in range(16, end - 3, 4))}
+    return bool(brands & _HEIC) and not brands & _AVIF
+
+
+def open_heic(data: bytes | bytearray) -> Image.Image:
+    """The main image of a HEIC file, not decoded yet.
+
+    Raises:
+        BadImage: the package that reads it is not installed.
+        SyntaxError: it is broken.
+    """
+    try:
+        from pillow_heif import HeifImageFile, options
+    except ModuleNotFoundError:
+        raise BadImage(
+            "image: HEIC, which the package pillow-heif reads: install it, or maskworks[heic]; or save it as JPEG"
+        ) from None
+    options.DECODE_THREADS = 1  # the limits on a decoder process count for one
+    options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
+    file: Image.Image = HeifImageFile(BytesIO(data))  # type: ignore[no-untyped-call]
+    return file
+
+
+def is_turned(data: bytes | bytearray) -> bool:
+    """Whether a HEIC file names a rotation or a mirroring, which its decoder applies."""
+    head = bytes(data[: 1 << 20])
+    if b"\0\0\0\x09imir" in head:
+        return True
+    start = 0
+    while (start := head.find(b"\0\0\0\x09irot", start)) >= 0:
+        start += 8
+        if head[start : start + 1] not in (b"", b"\0"):
+            return True
+    return False
