@@ -5,21 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import sysconfig
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.redis_clients import POINTS, SCRIPTS
 from tests.support.redis_process import SERVER
 from tests.support.samples import PROMPT, encoded
 from tests.support.workplace import wait_until
 
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 
-SCRIPTS = Path(sysconfig.get_path("scripts"))
-POINTS = ["-P", "8,4", "4.0,8", "12,8.5", "8,12"]
 ERROR = '{"error": {"code": "internal", "message": "broken"}, "id": null, "meta": {}}'
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ ERROR_RECEIVED = 3
 TIMED_OUT = 4
 
 _AT_A_TIME = 16  # entries of a stream, which may be large
+_FAILOVER_SECONDS = 60.0  # in which Sentinels or a cluster have another master
 
 AddPrompt = Callable[[argparse.ArgumentParser], None]
 ReadPrompt = Callable[[argparse.Namespace], dict[str, Any]]
@@ -90,15 +92,23 @@ def _add_server(parser: argparse.ArgumentParser, channel: str) -> None:
     parser.add_argument("-H", "--host", metavar="HOST", default=host, help=f"Redis server (default: {host})")
     parser.add_argument("-p", "--port", metavar="PORT", type=int, default=port, help=f"its port (default: {port})")
     parser.add_argument("-d", "--database", metavar="DB", type=int, default=db, help=f"its database (default: {db})")
-    parser.add_argument("--url", metavar="URL", help="instead of these three: redis://, rediss:// (TLS) or unix://")
+    parser.add_argument("--url", metavar="URL", help="instead of these three, as --redis_url of workers")
     parser.add_argument("--password_env", metavar="NAME", help="environment variable with the password")
     parser.add_argument("-c", "--channel", metavar="CHANNEL", required=True, help=f"{channel} (required)")
     parser.add_argument("--stream", action="store_true", help="use a stream instead of a channel")
 
 
+@dataclass(frozen=True)
+class _Connection:
+    """A client of redis-py, and a way to call it: with Sentinels or a cluster until there is another master."""
+
+    client: Any
+    call: Callable[[Callable[[], Any]], Any]
+
+
 @contextmanager
-def _connected(args: argparse.Namespace) -> Iterator[Any]:
-    """A client of the server that the flags name; what goes wrong with the server in the block is one error of ours.
+def _connected(args: argparse.Namespace) -> Iterator[_Connection]:
+    """A connection to the server that the flags name; what goes wrong with it in the block is one error of ours.
 
     Raises:
         ConfigError: the flags are wrong.
@@ -119,20 +129,25 @@ def _connected(args: argparse.Namespace) -> Iterator[Any]:
     problems = [_own_flags(problem) for problem in config.problems()]
     if problems:
         raise ConfigError(problems)
-    server = RedisServer(config, threading.Event())
+    server = RedisServer(config, threading.Event(), _FAILOVER_SECONDS)
+    call = server.retry if config.redis_nodes else _at_once
     try:
-        server.check()
         with server.errors():
-            yield server.sender
+            call(server.client.ping)
+            yield _Connection(server.sender, call)
     except TransportError as error:
         raise type(error)(_own_flags(error.message)) from None
     finally:
         server.close()
 
 
+def _at_once(command: Callable[[], Any]) -> Any:
+    return command()
+
+
 def _own_flags(text: str) -> str:
     """What is said of the flags of workers, said of those of the test clients."""
-    return text.replace("--redis_", "--")
+    return text.replace(" (--redis_give_up)", "").replace("--redis_", "--")
 
 
 def _send(sender: Sender, args: argparse.Namespace) -> int:
@@ -141,12 +156,12 @@ def _send(sender: Sender, args: argparse.Namespace) -> int:
     image, prompt = _read(args.image, "--image"), sender.read_prompt(args)
     text = encode_request(image, prompt, label=args.label, name=args.id, reply_to=args.reply_to)
     listeners = 0
-    with _connected(args) as client:
+    with _connected(args) as server:
         for _ in range(args.count):
             if args.stream:
-                client.xadd(args.channel, {"data": text})
+                server.call(partial(server.client.xadd, args.channel, {"data": text}))
             else:
-                listeners = client.publish(args.channel, text)
+                listeners = server.call(partial(server.client.publish, args.channel, text))
     if not args.stream and not listeners:
         say(f"nobody listens on {args.channel}; is the worker running, with --redis_in {args.channel}?")
         return NOBODY_LISTENS
@@ -160,9 +175,9 @@ def _receive(args: argparse.Namespace) -> int:
     except OSError as error:
         raise ConfigError([f"--output_dir: {args.output_dir}: {error.strerror}"]) from None
     received = errors = 0
-    with _connected(args) as client:
+    with _connected(args) as server:
         try:
-            for text in _from_stream(client, args) if args.stream else _from_channel(client, args):
+            for text in _from_stream(server, args) if args.stream else _from_channel(server, args):
                 errors += not _save(text, args, image)
                 received += 1
                 if received == args.count:
@@ -176,26 +191,39 @@ def _receive(args: argparse.Namespace) -> int:
     return TIMED_OUT
 
 
-def _from_channel(client: Any, args: argparse.Namespace) -> Iterator[bytes]:
+def _from_channel(server: _Connection, args: argparse.Namespace) -> Iterator[bytes]:
     """Messages until none has come for --timeout seconds."""
-    subscription, errors = client.pubsub(ignore_subscribe_messages=True), args.errors or f"{args.channel}_errors"
+    errors = args.errors or f"{args.channel}_errors"
     # The server sends a message once for each pattern that it matches.
-    subscription.psubscribe(*([args.channel] if redis_syntax.matches(args.channel, errors) else [args.channel, errors]))
+    patterns = [args.channel] if redis_syntax.matches(args.channel, errors) else [args.channel, errors]
+    subscription: Any = None
+
+    def listen(seconds: float) -> Any:
+        nonlocal subscription
+        subscribed, subscription = subscription, None  # unless all goes well: it may be another server next time
+        if subscribed is None:
+            subscribed = server.client.pubsub(ignore_subscribe_messages=True)
+            subscribed.psubscribe(*patterns)
+        message = subscribed.get_message(timeout=seconds)
+        subscription = subscribed
+        return message
+
     deadline = _deadline(args)
     while time.monotonic() < deadline:
-        message = subscription.get_message(timeout=min(1.0, max(0.0, deadline - time.monotonic())))
+        message = server.call(partial(listen, min(1.0, max(0.0, deadline - time.monotonic()))))
         if message is not None:
             yield message["data"]
             deadline = _deadline(args)
 
 
-def _from_stream(client: Any, args: argparse.Namespace) -> Iterator[bytes]:
+def _from_stream(server: _Connection, args: argparse.Namespace) -> Iterator[bytes]:
     """Entries from the start of the stream on, until none has come for --timeout seconds."""
     last: dict[str, str | bytes] = {args.channel: "0", args.errors or f"{args.channel}_errors": "0"}
     deadline = _deadline(args)
     while time.monotonic() < deadline:
         block = int(1000 * min(1.0, max(0.001, deadline - time.monotonic())))
-        for name, entries in client.xread(last, _AT_A_TIME, block) or ():
+        found = server.call(partial(server.client.xread, last, _AT_A_TIME, block))
+        for name, entries in found or ():
             for entry, fields in entries:
                 last[name.decode()] = entry
                 yield fields.get(b"data", b"")
