@@ -20,7 +20,7 @@ SOURCES = sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
 # A module may import from its own rank or from those above it in this list.
 RANKS = [
     {"errors"},
-    {"redis_syntax", "cache", "freed_memory", "atomic_write"},
+    {"redis_syntax", "cache", "freed_memory", "atomic_write", "printable"},
     {"config"},
     {"types"},
     {"geometry", "holes", "images", "wire"},
