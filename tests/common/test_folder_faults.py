@@ -127,7 +127,7 @@ def test_a_full_output_folder_loses_nothing(folders):
     python, script, *flags = folders.command()
     worker = subprocess.run([python, "-c", code, script, *flags], capture_output=True, text=True, check=False)
     assert worker.returncode == 1, worker.stderr
-    assert "results of b cannot be written: File too large" in worker.stderr
+    assert f"results of b cannot be written: File too large: {folders.out}/b" in worker.stderr
     assert "Traceback" not in worker.stderr
     assert {path.name for path in folders.inputs.iterdir()} == {"b.bmp", "b.points"}
     assert folders.names() == set()

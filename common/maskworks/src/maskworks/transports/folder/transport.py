@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from maskworks.atomic_write import move_file, write_file
 from maskworks.config import FolderConfig, InputConfig
-from maskworks.errors import BadImage, RequestError, TransportError
+from maskworks.errors import BadImage, RequestError, TransportError, reason_of
 from maskworks.formats import FileFormat
 from maskworks.images.reader import check_size
 from maskworks.transports.folder.claims import FOLDER as CLAIMS_FOLDER
@@ -115,7 +115,8 @@ class FolderTransport:
                     return jobs
                 self._wake.wait(max(0.0, min(deadline, self._next_scan) - now))
         except OSError as error:
-            raise TransportError(f"--prediction_in {self._config.prediction_in}: {_reason(error)}") from error
+            reason = reason_of(error, file=True)
+            raise TransportError(f"--prediction_in {self._config.prediction_in}: {reason}") from error
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
         claim: Claim = job.receipt
@@ -125,7 +126,7 @@ class FolderTransport:
             else:
                 self._succeed(claim, job, outcome)
         except OSError as error:
-            raise TransportError(f"results of {job.id} cannot be written: {_reason(error)}") from error
+            raise TransportError(f"results of {job.id} cannot be written: {reason_of(error, file=True)}") from error
         self._open.discard(claim.stem)
         self._wake.set()
 
@@ -141,7 +142,7 @@ class FolderTransport:
             try:
                 self._claims.put_back(claim)
             except OSError as error:
-                log.error("%s stays in %s: %s", claim.stem, claim.folder, _reason(error))
+                log.error("%s stays in %s: %s", claim.stem, claim.folder, reason_of(error, file=True))
         self._claims.close()
 
     def _claim(self, limit: int) -> None:
@@ -209,7 +210,7 @@ class FolderTransport:
             check_size(path.stat().st_size, self._input_config)
             return path.read_bytes()
         except OSError as error:
-            raise BadImage(f"{path.name}: cannot be read: {_reason(error)}") from None
+            raise BadImage(f"{path.name}: cannot be read: {reason_of(error, file=True)}") from None
 
     def _refuse(self, pair: Pair, rival: str) -> None:
         """Takes a second image of the same stem out, whose results would overwrite those of the first."""
@@ -277,7 +278,3 @@ class FolderTransport:
         for folder in {config.prediction_out, config.failed, config.prediction_tmp or config.prediction_out}:
             for path in folder.glob(f".{worker}-*.part"):
                 path.unlink(missing_ok=True)
-
-
-def _reason(error: OSError) -> str:
-    return f"{error.strerror}: {error.filename}" if error.strerror else str(error)
