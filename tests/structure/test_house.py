@@ -20,7 +20,16 @@ SOURCES = sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
 # A module may import from its own rank or from those above it in this list.
 RANKS = [
     {"errors"},
-    {"redis_syntax", "redis_url", "cache", "freed_memory", "atomic_write", "packed_mask", "regular_file"},
+    {
+        "redis_syntax",
+        "redis_url",
+        "cache",
+        "freed_memory",
+        "atomic_write",
+        "packed_mask",
+        "regular_file",
+        "printable",
+    },
     {"config"},
     {"types"},
     {"geometry", "holes", "images", "wire"},
