@@ -30,7 +30,7 @@ RANKS = [
         "regular_file",
         "printable",
     },
-    {"config"},
+    {"config", "packed_mask"},
     {"types"},
     {"geometry", "holes", "images", "wire"},
     {"drawing", "predictor", "overlay", "metrics", "shutdown", "log", "liveness", "memory_errors"},
