@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import sysconfig
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +16,7 @@ from PIL import Image
 from maskworks.commands import redis_clients as clients
 from maskworks_dextr.prompt_flags import SENDER
 from tests.support.commands import run_here
+from tests.support.redis_clients import POINTS, SCRIPTS
 from tests.support.redis_process import SERVER
 from tests.support.samples import PROMPT, encoded
 from tests.support.workplace import wait_until
@@ -26,8 +26,6 @@ pytestmark = [
     pytest.mark.slow("starts processes"),
 ]
 
-SCRIPTS = Path(sysconfig.get_path("scripts"))
-POINTS = ["-P", "8,4", "4.0,8", "12,8.5", "8,12"]
 ERROR = '{"error": {"code": "internal", "message": "broken"}, "id": null, "meta": {}}'
 
 

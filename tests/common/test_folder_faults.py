@@ -131,7 +131,7 @@ def test_a_full_output_folder_loses_nothing(folders):
     python, script, *flags = folders.command()
     worker = subprocess.run([python, "-c", code, script, *flags], capture_output=True, text=True, check=False)
     assert worker.returncode == 1, worker.stderr
-    assert f"results of {stem} cannot be written: File too large" in worker.stderr
+    assert f"results of {stem} cannot be written: File too large: {folders.out}/{stem[:1]}" in worker.stderr
     assert "Traceback" not in worker.stderr
     assert {path.name for path in folders.inputs.iterdir()} == {f"{stem}.bmp", f"{stem}.points"}
     assert folders.names() == set()

@@ -181,12 +181,6 @@ def test_good_and_bad_requests_at_once(server):
                 assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
-def metric(server, name):
-    """The value of a metric; 0 if it is not there."""
-    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
-    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
-
-
 @pytest.mark.slow("starts processes")
 def test_nobody_works_for_a_client_that_has_gone():
     server = HttpProcess(seconds=0.5)
