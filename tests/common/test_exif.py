@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage
@@ -70,3 +70,81 @@ def test_broken_pixels_are_told_from_broken_exif():
     for broken in (data[:end], stored("PNG")[: stored("PNG").index(b"IDAT") + 100]):
         with pytest.raises(BadImage, match="expected a complete image file"):
             decode_image(broken, InputConfig())
+
+
+BLOCKS = np.kron(RGB[:4, :6], np.ones((16, 16, 1), np.uint8))
+
+
+@pytest.mark.parametrize("wish", ["ignore", "apply"])
+@pytest.mark.parametrize("orientation", TURNED)
+def test_the_rotation_inside_avif_is_applied_once_whatever_is_wished(orientation, wish):
+    """Phones write it and EXIF's beside it, which counts for nothing then."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.fromarray(BLOCKS), "AVIF", exif=exif, quality=95)
+    pixels, meta = decode_image(data, InputConfig(exif=wish))
+    check_blocks(pixels, TURNED[orientation](BLOCKS))
+    assert meta["exif"] == ("none" if orientation == 1 else "applied")
+
+
+@pytest.mark.parametrize("wish", ["ignore", "apply"])
+@pytest.mark.parametrize("quarters", range(4))
+def test_the_rotation_inside_heic_is_applied_once_whatever_is_wished(quarters, wish):
+    data = heic(orientation=6)
+    place = data.index(b"\0\0\0\x10pixi")  # a property that is not needed
+    turned = data[: place + 4] + b"irot" + bytes([quarters]) + bytes(7) + data[place + 16 :]
+    pixels, meta = decode_image(turned, InputConfig(exif=wish))
+    check_blocks(pixels, np.rot90(BLOCKS, quarters))
+    assert meta["exif"] == ("applied" if quarters else "none")
+
+
+@pytest.mark.parametrize("wish", ["ignore", "apply"])
+def test_an_orientation_in_xmp_turns_no_avif(wish):
+    data = encoded(Image.fromarray(RGB), "AVIF", xmp=b'<x tiff:Orientation="6"/>')
+    pixels, meta = decode_image(data, InputConfig(exif=wish))
+    assert (pixels.shape, meta["exif"]) == (RGB.shape, "none")
+
+
+@pytest.mark.parametrize("wish", ["ignore", "apply"])
+def test_an_orientation_in_exif_turns_no_heic(wish):
+    pixels, meta = decode_image(heic(orientation=6), InputConfig(exif=wish))
+    assert (pixels.shape, meta["exif"]) == (BLOCKS.shape, "none")
+
+
+def heic(orientation=1, **options):
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(Image.fromarray(BLOCKS), "HEIF", exif=exif, quality=95, **options)
+
+
+def check_blocks(pixels, expected):
+    assert pixels.shape == expected.shape
+    assert abs(pixels.astype(int) - expected).mean() < 12
+
+
+@pytest.mark.parametrize("wish", ["ignore", "apply"])
+@pytest.mark.parametrize("keyword", ["XML:com.adobe.xmp", "Raw profile type exif"])
+def test_an_orientation_in_the_text_of_a_png_counts(keyword, wish):
+    text = PngImagePlugin.PngInfo()
+    if keyword.startswith("XML"):
+        text.add_itxt(keyword, '<x tiff:Orientation="6"/>')
+    else:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        text.add_text(keyword, f"\nexif\n{len(exif.tobytes())}\n{exif.tobytes().hex()}\n", zip=True)
+    text.add_text("Comment", "x" * 2_000_000)
+    pixels, meta = decode_image(stored("PNG", pnginfo=text), InputConfig(exif=wish))
+    np.testing.assert_array_equal(pixels, RGB if wish == "ignore" else TURNED[6](RGB))
+    assert meta["exif"] == ("ignored" if wish == "ignore" else "applied")
+
+
+@pytest.mark.parametrize("wish", ["ignore", "apply"])
+def test_orientation_of_a_deep_png(wish):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    deep = Image.fromarray(RGB[:, :, 0].astype(np.uint16) * 257)
+    pixels, meta = decode_image(encoded(deep, "PNG", exif=exif), InputConfig(exif=wish, range="full"))
+    expected = RGB[:, :, :1] if wish == "ignore" else TURNED[6](RGB[:, :, :1])
+    np.testing.assert_array_equal(pixels, np.broadcast_to(expected, (*expected.shape[:2], 3)))
+    assert meta["exif"] == ("ignored" if wish == "ignore" else "applied")

@@ -6,12 +6,13 @@ import time
 import zlib
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
 
 from maskworks.config import InputConfig
-from maskworks.errors import BadImage, ImageTooLarge, RequestError
+from maskworks.errors import BadImage, ImageTooLarge
 from maskworks.images.reader import decode_image
 from maskworks.wire.mask_png import encode_mask, palette
 from tests.support.peak_memory import peak_memory
@@ -109,22 +110,52 @@ def test_16_bit_keeps_the_high_byte(extension, channels):
     ordered = wide if channels == 1 else wide[:, :, [2, 1, 0, 3][:channels]]  # OpenCV writes B, G, R
     data = cv2.imencode(extension, ordered, [cv2.IMWRITE_TIFF_COMPRESSION, 1])[1].tobytes()
     high = (wide >> 8).astype(np.uint8)
-    np.testing.assert_array_equal(decode(data), grey(high[:, :, 0]) if channels == 1 else high[:, :, :3])
+    expected = grey(high[:, :, 0]) if channels == 1 else high[:, :, :3]
+    np.testing.assert_array_equal(decode(data, range="full"), expected)
+    pixels, meta = decode_image(data, CONFIG)  # these values take nearly the whole range
+    np.testing.assert_allclose(pixels, expected, atol=4)
+    assert "range" in meta
 
 
+@pytest.mark.parametrize("extension", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_12_bits_in_16_are_not_black(extension, channels):
+    camera = np.random.default_rng(2).integers(0, 4096, (120, 100, channels), np.uint16)
+    if channels == 4:
+        camera[:, :, 3] = 65535  # alpha takes no part
+    data = cv2.imencode(extension, camera, [cv2.IMWRITE_TIFF_COMPRESSION, 1])[1].tobytes()
+    pixels, meta = decode_image(data, CONFIG)
+    low, high = meta["range"]
+    assert 0 <= low < 20
+    assert 4075 < high <= 4095
+    expected = camera if channels == 1 else camera[:, :, 2::-1]
+    np.testing.assert_allclose(pixels, np.broadcast_to(expected / 4095 * 255, pixels.shape), atol=2)
+    assert decode(data, range="full").max() == 15
+    np.testing.assert_array_equal(
+        decode(data, range="0,4095"), np.rint(np.broadcast_to(expected, pixels.shape) / 4095 * 255)
+    )
+
+
+@pytest.mark.parametrize("wish", ["auto", "full", "0,255"])
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
-def test_32_bits_have_no_range(dtype):
-    with pytest.raises(BadImage, match=r"32 bits a pixel .* expected 8 or 16 bits"):
-        decode(stored(GREY.astype(dtype), "TIFF"))
+def test_32_bits(dtype, wish):
+    """Once they had no defined range and were refused."""
+    data = stored(GREY.astype(dtype), "TIFF")
+    pixels, meta = decode_image(data, InputConfig(range=wish))
+    low, high = meta["range"]
+    np.testing.assert_allclose(pixels, np.clip((grey(GREY).astype(float) - low) / (high - low) * 255, 0, 255), atol=1)
+    if wish == "0,255":
+        np.testing.assert_array_equal(pixels, grey(GREY))
 
 
-@pytest.mark.parametrize("fmt", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("fmt", ["PNG", "TIFF", "WEBP", "GIF"])
 def test_of_several_frames_the_first_is_read(fmt):
-    second = Image.fromarray(255 - RGB)
-    np.testing.assert_array_equal(decode(stored(RGB, fmt, save_all=True, append_images=[second])), RGB)
+    pixels = grey(GREY) if fmt == "GIF" else RGB
+    second = Image.fromarray(255 - pixels)
+    np.testing.assert_array_equal(decode(stored(pixels, fmt, save_all=True, append_images=[second])), pixels)
 
 
-FORMATS = {fmt: stored(RGB, fmt) for fmt in ("JPEG", "PNG", "BMP", "TIFF", "WEBP")}
+FORMATS = {fmt: stored(RGB, fmt) for fmt in ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF")}
 
 
 @pytest.mark.parametrize("twentieths", range(20))
@@ -155,12 +186,23 @@ def test_damaged_files_are_read_or_refused(fmt):
     ("data", "problem"),
     [
         (b"", "empty"),
-        (b"hello", "not of a known format; expected JPEG, PNG, BMP, TIFF, WEBP"),
-        (b'{"points": []}', "not of a known format"),
+        (b"hello", "not of a known format; expected JPEG, PNG, BMP, TIFF, WebP, GIF, AVIF, HEIC"),
+        (b'{"points": []}', "JSON, which is not read; expected JPEG, PNG"),
         (b"\x00" * 1000, "not of a known format"),
         (b"\x89PNG\r\n\x1a\n", "expected"),
-        (encoded(Image.fromarray(GREY), "GIF"), "not of a known format"),
-        (encoded(Image.fromarray(GREY), "PPM"), "not of a known format"),
+        (encoded(Image.fromarray(GREY), "PPM"), "a Netpbm image, which is not read"),
+        (encoded(Image.fromarray(GREY), "JPEG2000"), "JPEG 2000, which is not read"),
+        (encoded(Image.fromarray(GREY), "DDS"), "DDS, which is not read"),
+        (encoded(Image.fromarray(GREY), "ICO"), "a Windows icon, which is not read"),
+        (imagecodecs.jpegxl_encode(RGB), "JPEG XL, which is not read"),
+        (imagecodecs.jpegxr_encode(RGB), "JPEG XR, which is not read"),
+        (b"%PDF-1.7", "a PDF document, which is not read"),
+        (b"  <!DOCTYPE html><html></html>", "an HTML page, which is not read"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "a pointer of Git LFS, not the file itself"),
+        (bytes(128) + b"DICM", "DICOM, which is not read"),
+        (b"\xff\xd8\xff\xe0", "JPEG .*; expected a complete image file"),
+        (b"GIF89a", "GIF .*; expected a complete image file"),
+        (FORMATS["AVIF"][:40], "AVIF .*; expected a complete image file"),
     ],
 )
 def test_other_files_are_refused(data, problem):
@@ -206,12 +248,29 @@ def test_images_without_pixels_are_refused(header, size):
         decode(header(*size))
 
 
-def test_compressed_text_that_explodes_is_refused():
-    bomb = zlib.compress(bytes(80_000_000), 9)
-    body = b"Comment\x00\x00" + bomb
-    chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
-    with pytest.raises(RequestError, match="expected"):
-        decode(FORMATS["PNG"][:33] + chunk + FORMATS["PNG"][33:])
+@pytest.mark.parametrize("keyword", [b"Comment", b"Raw profile type exif", b"XML:com.adobe.xmp"])
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_compressed_text_that_explodes_is_passed_over(keyword, kind):
+    bomb = zlib.compress(bytes(60_000_000), 9)
+    body = keyword + (b"\0\1\0\0\0" if kind == b"iTXt" else b"\0\0") + bomb
+    with peak_memory() as peak:
+        np.testing.assert_array_equal(decode(with_chunk(kind, body)), RGB)
+        assert peak() < 10_000_000
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"pHYs", b"gAMA", b"cHRM", b"vpAg", b"eXIf"])
+@pytest.mark.parametrize("size", [0, 30, 3_000_000])
+def test_broken_chunks_that_are_not_pixels_are_passed_over(kind, size):
+    body = np.random.default_rng(4).bytes(size)
+    np.testing.assert_array_equal(decode(with_chunk(kind, body)), RGB)
+    np.testing.assert_array_equal(decode(with_chunk(kind, body, crc=1)), RGB)
+
+
+def with_chunk(kind, body, crc=None):
+    """A PNG file of `RGB` with one chunk more."""
+    crc = zlib.crc32(kind + body) if crc is None else crc
+    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc)
+    return FORMATS["PNG"][:33] + chunk + FORMATS["PNG"][33:]
 
 
 def test_limit_of_pixels():

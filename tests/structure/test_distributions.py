@@ -93,7 +93,9 @@ def test_a_distribution_names_what_it_imports(folder):
 
 def test_models_need_no_redis_and_no_http_but_for_their_commands():
     core = {need.name for need in requirements("common/maskworks", extras=False)}
-    assert core == {"fast-opex", "numpy", "opencv-python-headless", "orjson", "pillow", "pybase64"}
+    assert core == {
+        "fast-opex", "imagecodecs", "numpy", "opencv-python-headless", "orjson", "pillow", "pybase64", "tifffile",
+    }  # fmt: skip
     for folder in set(PACKAGES) - {"common/maskworks"}:
         needs = requirements(folder, extras=False)
         assert all(not need.extras for need in needs if need.name in OURS)

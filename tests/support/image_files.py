@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 
@@ -27,9 +29,32 @@ def image_files() -> Iterable[bytes]:
         (grey.convert("1"), "TIFF", {"compression": "group4"}), (colour.convert("CMYK"), "TIFF", {}),
         (colour, "TIFF", {"save_all": True, "append_images": [grey]}), (colour, "TIFF", {"big_tiff": True}),
         (colour, "WEBP", {}), (colour.convert("RGBA"), "WEBP", {"lossless": True}),
-        (colour, "WEBP", {"save_all": True, "append_images": [grey.convert("RGB")]}),
+        (colour, "WEBP", {"save_all": True, "append_images": [grey.convert("RGB")]}), (colour, "GIF", {}),
+        (grey, "GIF", {"save_all": True, "append_images": [colour]}), (colour, "AVIF", {}),
+        (colour.convert("RGBA"), "AVIF", {}),
     ]  # fmt: skip
     for image, fmt, options in kinds:
         buffer = io.BytesIO()
         image.copy().save(buffer, fmt, **options)  # an image remembers how it was saved before
+        yield buffer.getvalue()
+    yield from tiff_files()
+
+
+def tiff_files() -> Iterable[bytes]:
+    """Files that Pillow does not read: deep, in planes, of many bands, in codecs of microscopes and satellites."""
+    deep = np.random.default_rng(0).integers(0, 4096, (33, 18, 5), np.uint16)
+    rgb, planes = {"photometric": "rgb"}, {"photometric": "rgb", "planarconfig": "separate"}
+    kinds: list[tuple[np.ndarray[Any, Any], dict[str, Any]]] = [
+        (deep[..., 0], {}), (deep[..., :3], rgb), (deep, {"tile": (16, 16), **rgb}),
+        (np.moveaxis(deep, 2, 0), {"compression": "zlib", "predictor": True, **planes}),
+        (np.moveaxis(deep, 2, 0).astype(np.uint8), {"compression": "lzw", **planes}),
+        (deep[..., 0].astype(np.float32), {"compression": "lerc", "bigtiff": True}),
+        (deep[..., 0].astype(np.int16), {"compression": "zstd", "byteorder": ">"}),
+        (deep[..., :3], {"compression": "jpeg2000", **rgb}), (deep[..., :3], {"compression": "jpegxl", **rgb}),
+        (deep[..., :3].astype(np.uint8), {"compression": "jpeg", "tile": (16, 16), **rgb}),
+        (deep[..., :4], {"photometric": "separated"}), (deep[..., :3].astype(np.uint8), {"compression": "webp", **rgb}),
+    ]  # fmt: skip
+    for pixels, options in kinds:
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, pixels, metadata=None, **options)
         yield buffer.getvalue()

@@ -28,7 +28,7 @@ NewImage = Callable[[tuple[int, int, int]], Bytes]
 # Errors of Pillow's readers on broken files, depending on the place of the damage.
 READER_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError, AttributeError,
-    struct.error, zlib.error,
+    RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
 PILLOW_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF")
 _PNG_BITS = 24  # where the depth stands in the file
@@ -108,8 +108,9 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     if image.format == "PNG":  # its EXIF may stand behind the pixels, of which errors are not to be passed over
         image.load()
-    if image.format in ("AVIF", "HEIF"):
-        # Pillow gives the rotation of the container as EXIF's, and EXIF's own not at all; that of XMP counts as little.
+    if image.format == "HEIF":  # turned by its decoder
+        return 1
+    if image.format == "AVIF":  # Pillow gives the rotation of the container as EXIF's; that of XMP counts for nothing
         image.info.pop("xmp", None)
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
@@ -132,7 +133,7 @@ def _by_pillow(
     """An image of 8 bits or less; `turned` is the orientation that is to be applied, 1 if none is."""
     grey = image.mode in ("1", "L", "LA")
     bands = chosen_bands(1 if grey else 3, config)
-    if turned in _AS_STORED and image.format != "HEIF":
+    if orientation in _AS_STORED and turned != 1:
         ImageOps.exif_transpose(image, in_place=True)
     else:
         image.load()

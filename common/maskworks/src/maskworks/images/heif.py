@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 
 from PIL import Image
@@ -42,13 +43,7 @@ def open_heic(data: bytes | bytearray) -> Image.Image:
 
 
 def is_turned(data: bytes | bytearray) -> bool:
-    """Whether a HEIC file names a rotation or a mirroring, which its decoder applies."""
-    head = bytes(data[: 1 << 20])
-    if b"\0\0\0\x09imir" in head:
-        return True
-    start = 0
-    while (start := head.find(b"\0\0\0\x09irot", start)) >= 0:
-        start += 8
-        if head[start : start + 1] not in (b"", b"\0"):
-            return True
-    return False
+    """Whether a HEIC file names a mirroring or a rotation, which its decoder applies."""
+    tables = bytes(data[: data.find(b"mdat")])
+    angles = (tables[place.end() : place.end() + 1] for place in re.finditer(b"irot", tables))
+    return b"imir" in tables or any(angle not in (b"", b"\0") for angle in angles)

@@ -15,11 +15,11 @@ from maskworks.config import InputConfig
 from maskworks.errors import BadImage, OutOfMemory
 from maskworks.images.common import READER_ERRORS, NewImage, read_common
 from maskworks.images.limits import check_pixels, check_size
-from maskworks.images.signatures import kind_of
+from maskworks.images.signatures import unread
 from maskworks.images.webp import webp_size
 from maskworks.types import Bytes
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WebP", "GIF", "AVIF", "HEIC")
+_LONGEST_REASON = 200  # letters; some libraries print what they have read
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -69,11 +69,10 @@ def decode_image(
     except MemoryError:
         raise OutOfMemory("image: does not fit into memory; make it smaller or lower --max_pixels") from None
     except UnidentifiedImageError:
-        kind = kind_of(data)
-        found = f"{kind}, which is not read" if kind else "not of a known format"
-        raise BadImage(f"image: {found}; expected {', '.join(FORMATS)}") from None
+        raise BadImage(f"image: {unread(data)}") from None
     except READER_ERRORS as error:
-        raise BadImage(f"image: cannot be read: {error}; expected a complete image file") from None
+        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+        raise BadImage(f"image: cannot be read: {reason}; expected a complete image file") from None
     return pixels, {"width": pixels.shape[1], "height": pixels.shape[0], **facts}
 
 

@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
-_STARTS = (
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WebP", "GIF", "AVIF", "HEIC")
+_READ = (
+    (b"\xff\xd8", "JPEG"), (b"\x89PNG", "PNG"), (b"BM", "BMP"), (b"GIF8", "GIF"),
+    (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"), (b"MM\0+", "TIFF"),
+)  # fmt: skip
+_OTHERS = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"), (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"), (b"\xff\x0a", "JPEG XL"),
-    (b"8BPS", "a Photoshop file"), (b"%PDF", "a PDF document"), (b"%!PS", "PostScript"), (b"<svg", "SVG"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"), (b"\xff\x0a", "JPEG XL"), (b"II\xbc\x01", "JPEG XR"),
+    (b"IIU\0", "a raw photo (RW2)"), (b"IIRO", "a raw photo (ORF)"), (b"MMOR", "a raw photo (ORF)"),
+    (b"FUJIFILMCCD-RAW", "a raw photo (RAF)"), (b"FOVb", "a raw photo (X3F)"),
+    (b"8BPS", "a Photoshop file"), (b"%PDF", "a PDF document"), (b"%!PS", "PostScript"), (b"gimp xcf", "a GIMP file"),
     (b"\x76\x2f\x31\x01", "OpenEXR"), (b"#?RADIANCE", "Radiance HDR"), (b"DDS ", "DDS"), (b"qoif", "QOI"),
-    (b"\0\0\1\0", "a Windows icon"), (b"\x89HDF\r\n\x1a\n", "HDF5"), (b"SIMPLE  =", "FITS"), (b"NRRD000", "NRRD"),
-    (b"\x93NUMPY", "a NumPy array"), (b"PK\x03\x04", "a ZIP archive"), (b"\x1f\x8b", "a gzip file"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"), (b"Rar!\x1a\x07", "a RAR archive"), (b"\x1aE\xdf\xa3", "a Matroska video"),
-    (b"OggS", "Ogg"), (b"ID3", "MP3"), (b"\x7fELF", "a program"), (b"MZ", "a Windows program"),
-    (b"<!DOCTYPE html", "an HTML page"), (b"<html", "an HTML page"), (b"<?xml", "XML"), (b"{", "JSON"),
+    (b"\0\0\1\0", "a Windows icon"), (b"icns", "a Mac icon"), (b"\x89HDF\r\n\x1a\n", "HDF5"), (b"SIMPLE  =", "FITS"),
+    (b"CDF\1", "NetCDF"), (b"CDF\2", "NetCDF"), (b"NRRD000", "NRRD"), (b"\x93NUMPY", "a NumPy array"),
+    (b"PK\x03\x04", "a ZIP archive"), (b"\x1f\x8b", "a gzip file"), (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"), (b"\x1aE\xdf\xa3", "a Matroska video"), (b"OggS", "Ogg"), (b"ID3", "MP3"),
+    (b"\x7fELF", "a program"), (b"MZ", "a Windows program"),
     (b"version https://git-lfs.github.com", "a pointer of Git LFS, not the file itself"),
 )  # fmt: skip
-_NETPBM = tuple(f"P{kind}".encode() for kind in (*range(1, 8), "f", "F"))
-# Behind the size and `ftyp` at the start of files of this family.
-_BRANDS = (
-    (b"avif", "AVIF"), (b"avis", "AVIF"), (b"heic", "HEIC"), (b"heix", "HEIC"), (b"heim", "HEIC"), (b"heis", "HEIC"),
-    (b"hevc", "HEIC"), (b"mif1", "HEIC"), (b"msf1", "HEIC"), (b"crx ", "a raw photo (CR3)"), (b"qt  ", "a video"),
+# Behind a byte order mark and blanks, in small letters.
+_TEXTS = (
+    (b"<!doctype html", "an HTML page"), (b"<html", "an HTML page"), (b"<svg", "SVG"), (b"<?xml", "XML"),
+    (b"{", "JSON"),
 )  # fmt: skip
+_NETPBM = b"123456fF7"
+# Behind the size and `ftyp` at the start of files of this family.
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"crx ": "a raw photo (CR3)", b"jxl ": "JPEG XL", b"qt  ": "a video"}
 
 
-def kind_of(data: bytes | bytearray) -> str:
-    """The kind of a file, for people; "" if it is not known."""
+def unread(data: bytes | bytearray) -> str:
+    """What there is to say of a file that no reader knows: its kind, or that it is broken, and what is expected."""
     head = bytes(data[:256])
+    kind = next((name for start, name in _READ if head.startswith(start)), "")
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        kind = "WebP"
+    kind = kind or _other_kind(head)
+    if kind in FORMATS:
+        return f"{kind} that is broken at its start; expected a complete image file"
+    found = f"{kind}, which is not read" if kind else "not of a known format"
+    return f"{found}; expected {', '.join(FORMATS)}"
+
+
+def _other_kind(head: bytes) -> str:
     if head[4:8] == b"ftyp":
-        return next((name for brand, name in _BRANDS if head[8:12] == brand), "a video")
-    if head[:2] in _NETPBM and head[2:3].isspace():
+        return _BRANDS.get(head[8:12], "a video")
+    if head[:1] == b"P" and head[1:2] in _NETPBM and head[2:3].isspace():
         return "a Netpbm image"
+    if head[:4] == b"RIFF":
+        return "AVI or WAV"
     if head[128:132] == b"DICM":
         return "DICOM"
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return next((name for start, name in _STARTS if head.startswith(start) or text[:20].startswith(start)), "")
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    found = (name for start, name in _OTHERS if head.startswith(start))
+    return next(found, next((name for start, name in _TEXTS if text.startswith(start)), ""))

@@ -13,8 +13,10 @@ from typing import TypeAlias
 from maskworks.config import InputConfig
 from maskworks.wire.completeness import End, end_of
 
-# In lower case; anything else in the folder is no image. The formats are those of `images.reader.FORMATS`.
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+# In lower case; anything else in the folder is no image. The formats are those of `images.signatures.FORMATS`.
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".avif", ".heic", ".heif"}
+)
 
 Version: TypeAlias = tuple[int, int]  # size of a file in bytes, and time of its last change in nanoseconds
 
