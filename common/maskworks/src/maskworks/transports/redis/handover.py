@@ -98,6 +98,8 @@ class Handover:
             redis.OutOfMemoryError: the server is full, and it is too old or does not let this user go beyond its limit.
             redis.RedisError: it is away or refuses.
         """
+        if target == self._source:
+            raise TargetRefused(f"{target!a} is where requests come from, and the answer would be one")
         self._check_slot(target)
         if self.by_script:
             try:

@@ -24,7 +24,7 @@ from redis import exceptions
 
 from maskworks.config import RedisConfig
 from maskworks.errors import BadJson, ConfigError, Internal, TransportError
-from maskworks.transports.redis.faults import TRANSIENT, error_code, is_transient
+from maskworks.transports.redis.faults import TRANSIENT, Unwritable, error_code, is_transient
 from maskworks.transports.redis.group import ABANDONED_MS, Entry, Group
 from maskworks.transports.redis.handover import Handover, stream_problem
 from maskworks.transports.redis.memory import MemoryWatch
@@ -170,10 +170,13 @@ class StreamTransport:
             if problem := self._server.retry(partial(stream_problem, self._redis, name)):
                 text = f"the key {name} {problem}; choose another name or remove it"
                 raise TransportError(f"--redis_out, --redis_err: {text}")
-        if problem := self._server.retry(partial(stream_problem, self._redis, self._config.dead_to)):
-            log.warning(
-                "the key %s %s: requests that end workers are answered, but not kept", self._config.dead_to, problem
-            )
+        dead = self._config.dead_to
+        try:
+            problem = self._server.retry(partial(stream_problem, self._redis, dead))
+        except Unwritable as error:
+            problem = f"is not this user's to use ({error.message})"
+        if problem:
+            log.warning("the key %s %s: requests that end workers are answered, but not kept", dead, problem)
 
     def _receive(self, limit: int, timeout: float) -> list[Job]:
         self._delivered.clear()
