@@ -168,9 +168,7 @@ def answer(server: RedisServer, outcome: Outcome, config: RedisConfig, send: Cal
 def _addressed(outcome: Outcome, config: RedisConfig) -> tuple[str, bytes]:
     error, text = outcome.error, outcome.parts.get("reply", b"")
     if len(text) > _LONGEST:  # the server would close the connection, again and again
-        error = ImageTooLarge(
-            f"the answer has {len(text)} bytes; a server takes at most {_LONGEST}; ask for less at once"
-        )
+        error = ImageTooLarge(f"the answer has {len(text)} bytes, and a server takes {_LONGEST}; ask for less at once")
     if error is None:
         return outcome.reply_to or config.redis_out, text
     return outcome.reply_to or config.errors_to, encode_error(error, outcome.id, outcome.meta)
