@@ -90,6 +90,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert names(tmp_path) == ["a"]
 
 
+def test_an_error_while_it_is_written_names_the_file(tmp_path):
+    """The system itself names none: the file is open by then."""
+    with pytest.raises(OSError, match="No space left") as raised, replacing(tmp_path / "a"):
+        Path("/dev/full").write_bytes(b"x")
+    assert (raised.value.filename, str(tmp_path / "a") in str(raised.value)) == (str(tmp_path / "a"), True)
+
+
 def test_an_error_while_it_is_written_leaves_the_old_file(tmp_path):
     write_file(tmp_path / "a", b"old")
     with pytest.raises(ZeroDivisionError), replacing(tmp_path / "a") as draft:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import sysconfig
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from maskworks.commands import redis_clients as clients
+from maskworks_dextr.prompt_flags import SENDER
+from tests.support.commands import run_here
+from tests.support.redis_clients import POINTS, SCRIPTS
 from tests.support.redis_process import SERVER
 from tests.support.samples import PROMPT, encoded
 from tests.support.workplace import wait_until
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
+pytestmark = [
+    pytest.mark.skipif(SERVER is None, reason="redis-server is not installed"),
+    pytest.mark.slow("starts processes"),
+]
 
-SCRIPTS = Path(sysconfig.get_path("scripts"))
-POINTS = ["-P", "8,4", "4.0,8", "12,8.5", "8,12"]
 ERROR = '{"error": {"code": "internal", "message": "broken"}, "id": null, "meta": {}}'
 
 
@@ -31,8 +37,10 @@ def image(tmp_path):
 
 
 def send(server, image, *flags):
-    command = [SCRIPTS / "dextr_test_redis_send", "-p", str(server.port), "-c", "requests", "-I", str(image), *flags]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    """Sends in this process; its exit code and what it said."""
+    own = ["-p", server.port, "-c", "requests", "-I", image]
+    code, said = run_here(partial(clients.send, SENDER), *own, *flags)
+    return SimpleNamespace(returncode=code, stderr=said)
 
 
 def start_receiving(server, folder, *flags):
@@ -46,7 +54,6 @@ def listening(server, patterns):
     client.close()
 
 
-@pytest.mark.slow("starts processes")
 def test_there_and_back_over_channels(server, image, tmp_path):
     with (
         server.worker(),
@@ -67,7 +74,6 @@ def test_there_and_back_over_channels(server, image, tmp_path):
         assert overlay.size == (24, 16)
 
 
-@pytest.mark.slow("starts processes")
 def test_there_and_back_over_streams(server, image, tmp_path):
     prompt = tmp_path / "prompt.json"
     prompt.write_bytes(json.dumps({"objects": [json.loads(PROMPT)] * 2}).encode())
@@ -81,7 +87,6 @@ def test_there_and_back_over_streams(server, image, tmp_path):
     assert [entry["meta"]["object"] for entry in opex["objects"]] == ["0", "1"]
 
 
-@pytest.mark.slow("starts processes")
 def test_an_error_is_written_and_told(server, image, tmp_path):
     with server.worker(), start_receiving(server, tmp_path / "out", "--count", "1") as receiver:
         listening(server, 3)
@@ -120,7 +125,6 @@ def test_a_database_that_is_not_there(server, image):
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.slow("starts processes")
 def test_the_name_of_a_stream_is_a_list(server, client, image, tmp_path):
     client.rpush("requests", "1")
     client.rpush("results", "1")

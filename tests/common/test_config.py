@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,9 @@ def test_workers_do_not_read_their_own_answers(values, flags):
     [
         "redis://", "redis:///0", "redis://user:hunter2@host:1/0?socket_timeout=3", "unix:///run/redis.sock?db=1",
         f"rediss://user@host/0?ssl_ca_certs={__file__}", "redis://:hunter2%2F%23%40@host",
+        "redis+sentinel://:hunter2@a,b:7,[::1]:8/main/1?socket_timeout=2&sentinel_password=hunter2",
+        "rediss+sentinel://a/main?sentinel_ssl=no&sentinel_username=me", "redis+cluster://me:hunter2@a:1,[::1]:2/0",
+        f"rediss+cluster://a,b?ssl_ca_certs={__file__}",
     ],
 )  # fmt: skip
 def test_urls_of_redis(url):
@@ -149,7 +153,12 @@ def test_urls_of_redis(url):
         "redis://host?socket_timeout=x", f"redis://host?ssl_ca_certs={__file__}", "redis://host?decode_responses=True",
         "redis://host?protocol=3", "redis://:12/hunter2@host", "redis://:12#hunter2@host", "redis://:hunter2/a@host",
         "redis://:hunter2?a@host", "rediss://host?ssl_cert_reqs=x", "rediss://host?ssl_ca_certs=/nowhere/ca.pem",
-        "rediss://host?ssl_certfile=%00", "rediss://host?ssl_keyfile=/",
+        "rediss://host?ssl_certfile=%00", "rediss://host?ssl_keyfile=/", "unix+sentinel:///run/socket/main",
+        "redis+sentinel://a,b", "redis+sentinel://a,b/", "redis+sentinel://a:b/main", "redis+sentinel://a,,b/main",
+        "redis+sentinel://a/main/x", "redis+sentinel://:hunter2/1@a/main", "redis+sentinel://:hunter2#a@a/main",
+        "redis+sentinel://a/main?nonsense=1", "redis+sentinel://a/main?sentinel_nonsense=1", "redis+cluster://a:99999",
+        "redis+sentinel://a/main?sentinel_password=hunter2&protocol=2", "redis+cluster://[::1/", "redis+cluster://a/1",
+        "redis+cluster://a?db=1", "redis+cluster://", "rediss+sentinel://a/main?sentinel_ssl_ca_certs=/nowhere/ca.pem",
     ],
 )  # fmt: skip
 def test_wrong_urls_of_redis(url):
@@ -172,6 +181,45 @@ def test_a_host_that_cannot_be_asked_for():
     assert problem.startswith("--redis_host: ")
 
 
-@pytest.mark.parametrize("url", ["redis://:12/hunter2@host", "redis://:hunter2#a@host", "unix://:hunter2/@/socket"])
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis+sentinel://a,[::1]:7/the%20one/2", ("sentinel", (("a", 26379), ("::1", 7)), "the one")),
+        ("rediss+cluster://me:pw@a:1,b", ("cluster", (("a", 1), ("b", 6379)), "")),
+    ],
+)
+def test_addresses_in_urls_of_redis(url, expected):
+    nodes = config.RedisServerConfig(redis_url=url).redis_nodes
+    assert (nodes.kind, nodes.addresses, nodes.service) == expected
+    assert nodes.server.partition("://")[0] == url.partition("+")[0]
+
+
+def test_sentinels_have_options_of_their_own(monkeypatch):
+    monkeypatch.setenv("SENTINEL_SECRET", "hunter2&")
+    own = "sentinel_username=guard&sentinel_password_env=SENTINEL_SECRET&sentinel_socket_timeout=3"
+    url = f"rediss+sentinel://me:pw@a/main?socket_timeout=9&ssl_ca_certs={__file__}&{own}"
+    nodes = config.RedisServerConfig(redis_url=url).redis_nodes
+    assert nodes.sentinel == (
+        f"rediss://localhost/?socket_timeout=3&ssl_ca_certs={urllib.parse.quote_plus(__file__)}"
+        "&username=guard&password=hunter2%26"
+    )
+    assert (
+        nodes.server == f"rediss://me:pw@localhost/?socket_timeout=9&ssl_ca_certs={urllib.parse.quote_plus(__file__)}"
+    )
+    plain = config.RedisServerConfig(redis_url=f"{url}&sentinel_ssl=no").redis_nodes
+    assert plain.sentinel == "redis://localhost/?socket_timeout=3&username=guard&password=hunter2%26"
+
+
+@pytest.mark.parametrize(("tag", "problems"), [("{one}", 0), ("", 1)])
+def test_in_a_cluster_all_names_share_a_slot(tag, problems):
+    names = {"redis_in": f"{tag}requests", "redis_out": f"{tag}results", "redis_url": "redis+cluster://host"}
+    assert len(list(config.RedisConfig(**names, redis_mode="stream").problems())) == problems
+    assert list(config.RedisConfig(**names, redis_mode="pubsub").problems()) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://:12/hunter2@host", "redis://:hunter2#a@host", "unix://:hunter2/@/socket", "redis+cluster://:hunter2?@a"],
+)
 def test_what_may_be_a_password_is_not_shown(url):
     assert "hunter2" not in config.RedisServerConfig(redis_url=url).server_name

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sysconfig
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from maskworks.commands.doctor import system
+from maskworks.commands.doctor import command, system
 from maskworks.commands.doctor.finding import Finding, guarded
 from maskworks.commands.doctor.redis import redis
 from maskworks.commands.doctor.reference_image import EXTREME_POINTS, known_image
@@ -23,6 +26,7 @@ from maskworks.errors import BadImage, DeviceError
 from maskworks.geometry import extreme_values
 from maskworks.types import Instance, Request
 from maskworks_torch.doctor.checkup import architecture
+from tests.support.commands import run_here
 from tests.support.redis_process import SERVER, RedisProcess
 
 DOCTOR = [Path(sysconfig.get_path("scripts")) / "maskworks", "doctor"]
@@ -36,6 +40,14 @@ def examined(*flags, **environment):
     findings = {entry["topic"]: entry for entry in json.loads(done.stdout)}
     assert "Traceback" not in done.stderr
     return done.returncode, findings
+
+
+def examined_here(*flags):
+    """The same in this process, which may have loaded torch already."""
+    with redirect_stdout(StringIO()) as said:
+        code, _ = run_here(command.main, "doctor", "--json", *flags)
+    logging.disable(logging.NOTSET)  # the command turns logging off
+    return code, {entry["topic"]: entry for entry in json.loads(said.getvalue())}
 
 
 @pytest.fixture
@@ -67,9 +79,9 @@ def test_a_right_installation(tmp_path, guarded_server):
     assert found["redis memory"]["state"] == "note"
 
 
-@pytest.mark.slow("computes with every model")
+@pytest.mark.slow("loads every model")
 def test_a_wrong_installation_says_everything_that_is_wrong():
-    code, found = examined("--device", "cuda:99", "--redis_port", "1", "--weights", "missing.pth")
+    code, found = examined_here("--device", "cuda:99", "--redis_port", "1", "--weights", "missing.pth")
     assert code == 1
     problems = {topic for topic, entry in found.items() if entry["state"] == "problem"}
     assert {"device", "redis", "missing.pth", "dextr"} <= problems
@@ -92,10 +104,10 @@ def test_wrong_flags():
     assert subprocess.run(DOCTOR[:1], capture_output=True, check=False).returncode == 2
 
 
-@pytest.mark.slow("computes with every model")
+@pytest.mark.slow("loads every model")
 def test_a_server_that_refuses_a_password_is_named_without_it(guarded_server):
     flags = ["--device", "cuda:99", "--redis_port", str(guarded_server.port), "--redis_password", "hunter2"]
-    code, found = examined(*flags)
+    code, found = examined_here(*flags)
     assert (code, found["redis"]["state"]) == (1, "problem")
     assert "refuses" in found["redis"]["text"]
     assert "hunter2" not in json.dumps(found)

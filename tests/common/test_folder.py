@@ -148,6 +148,7 @@ def test_a_second_image_of_the_same_name_is_refused(folders):
     assert code == 3, said
 
 
+@pytest.mark.slow("starts processes")
 @pytest.mark.parametrize("first", ["image", "prompt"])
 @pytest.mark.parametrize("watchdog", [[], ["--use_watchdog"]])
 def test_halves_may_come_in_any_order_and_in_pieces(folders, first, watchdog):
@@ -158,7 +159,7 @@ def test_halves_may_come_in_any_order_and_in_pieces(folders, first, watchdog):
                 for piece in (data[: len(data) // 2], data[len(data) // 2 :]):
                     file.write(piece)
                     file.flush()
-                    time.sleep(0.3)  # the worker looks some times, and must not take what is not all there
+                    time.sleep(0.15)  # the worker looks some times, and must not take what is not all there
                     assert folders.names() == set() or piece is not data
         wait_until(lambda: "a.points" in folders.names())
         worker.send_signal(signal.SIGTERM)

@@ -25,6 +25,7 @@ from tests.support.samples import PROMPT, encoded, loaded, picture, prompt
 from tests.support.workplace import catches, wait_for_line, wait_until
 
 
+@pytest.mark.slow("starts processes")
 def test_terminated_in_the_middle(folders):
     for index in range(10):
         folders.add(f"{index}.jpg", encoded(fmt="JPEG"))
@@ -39,6 +40,7 @@ def test_terminated_in_the_middle(folders):
     assert len(list(folders.inputs.iterdir())) == 2 * len(waiting)
 
 
+@pytest.mark.slow("starts processes")
 def test_a_second_signal_ends_at_once(folders):
     folders.add("a.jpg", encoded(fmt="JPEG"))
     with folders.start(seconds=30) as worker:
@@ -96,6 +98,7 @@ def test_two_workers_share_a_folder(folders):
     check_all_done(folders, 40)
 
 
+@pytest.mark.slow("starts processes")
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="needs a user whom modes bind")
 def test_a_read_only_output_folder_is_an_error_before_the_start(folders):
     folders.add("a.jpg", encoded(fmt="JPEG"))
@@ -117,6 +120,7 @@ def test_a_read_only_output_folder_is_an_error_before_the_start(folders):
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (140, 140))\n"
 
 
+@pytest.mark.slow("starts processes")
 def test_a_full_output_folder_loses_nothing(folders):
     """A limit on the size of files stands for a full disk: image and pixels are within it, the mask with its note is
     not."""
@@ -127,7 +131,7 @@ def test_a_full_output_folder_loses_nothing(folders):
     python, script, *flags = folders.command()
     worker = subprocess.run([python, "-c", code, script, *flags], capture_output=True, text=True, check=False)
     assert worker.returncode == 1, worker.stderr
-    assert f"results of {stem} cannot be written: File too large" in worker.stderr
+    assert f"results of {stem} cannot be written: File too large: {folders.out}/{stem[:1]}" in worker.stderr
     assert "Traceback" not in worker.stderr
     assert {path.name for path in folders.inputs.iterdir()} == {f"{stem}.bmp", f"{stem}.points"}
     assert folders.names() == set()
@@ -178,6 +182,7 @@ def test_files_of_another_image_are_not_replaced(folders):
     assert folders.names(folders.failed) == {"a.jpg", "a.points", "a.error.json"}
 
 
+@pytest.mark.slow("starts processes")
 def test_the_folder_of_failures_is_taken_away(folders):
     with folders.start("--continuous", "--poll_wait", "0.05", "--incomplete_wait", "0") as worker:
         for name in ("a", "b"):
@@ -189,6 +194,7 @@ def test_the_folder_of_failures_is_taken_away(folders):
         assert "trying again" not in worker.stderr.read()
 
 
+@pytest.mark.slow("starts processes")
 def test_a_name_is_used_again_after_a_crash(folders):
     """The claim of the dead worker and the new pair of the same name are done one after the other."""
     folders.add("a.jpg", encoded(fmt="JPEG"), prompt(**{**json.loads(PROMPT), "label": 1}))
@@ -239,6 +245,7 @@ os._exit(9)
 """
 
 
+@pytest.mark.slow("starts processes")
 def test_a_disk_that_is_full_for_a_moment_loses_no_claims(folders, monkeypatch):
     for stem in ("whole", "half"):
         folders.add(f"{stem}.png")
@@ -258,6 +265,7 @@ def full(*_):
     raise OSError(errno.ENOSPC, "No space left on device", "out")
 
 
+@pytest.mark.slow("starts processes")
 def test_the_input_folder_goes_away_and_comes_back(folders):
     with folders.start("--continuous", "--poll_wait", "0.05") as worker:
         folders.add("a.jpg", encoded(fmt="JPEG"))
@@ -271,6 +279,7 @@ def test_the_input_folder_goes_away_and_comes_back(folders):
         assert worker.wait(10) == 0
 
 
+@pytest.mark.slow("starts processes")
 def test_a_vanished_input_folder_ends_a_single_run(folders):
     fill(folders, 5)
     with folders.start(seconds=0.3) as worker:

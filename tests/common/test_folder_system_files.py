@@ -19,6 +19,7 @@ def claim_with_a_system_file(folders):
         prompt.with_name(".DS_Store").write_bytes(b"")
 
 
+@pytest.mark.slow("starts processes")
 def test_a_worker_goes_on_after_its_claim_was_looked_at(folders):
     folders.add("a.jpg", encoded(fmt="JPEG"))
     with folders.start("--continuous", "--poll_wait", "0.05", seconds=1) as worker:

@@ -81,6 +81,7 @@ def test_the_end_does_not_wait_for_the_server():
     goes_on.set()
 
 
+@pytest.mark.slow("starts processes")
 def test_a_worker_that_hangs_is_found(folders, tmp_path, monkeypatch):
     """As a whole, with all its threads."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -95,6 +96,7 @@ def test_a_worker_that_hangs_is_found(folders, tmp_path, monkeypatch):
         worker.kill()
 
 
+@pytest.mark.slow("starts processes")
 def test_the_process_number_of_a_dead_worker_is_in_use_again(folder, tmp_path):
     command = [sys.executable, str(WORKER), "--prediction_in", str(tmp_path), "--prediction_out", str(tmp_path / "out")]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}

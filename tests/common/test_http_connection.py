@@ -13,6 +13,8 @@ from tests.support.http_process import HttpProcess, check_headers_are_cut_off, r
 from tests.support.samples import PROMPT, encoded
 from tests.support.workplace import wait_until
 
+pytestmark = pytest.mark.slow("starts processes")
+
 QUERY = '?prompt={"points":[[8,4],[4,8],[12,8],[8,12]]}'.replace('"', "%22")
 UPGRADE = ("Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA")
 LARGE = 8_000_000
@@ -66,7 +68,6 @@ def test_trailers_that_never_end_are_cut_off(server):
         check_headers_are_cut_off(connection, 10_000)
 
 
-@pytest.mark.slow("starts processes")
 def test_what_is_sent_ahead_is_bounded():
     server = HttpProcess(seconds=1)
     with server.connect() as connection:
@@ -85,7 +86,6 @@ def test_answers_that_nobody_reads_are_thrown_away(server, kept):
         wait_until(lambda: sockets(server) <= before)
 
 
-@pytest.mark.slow("starts processes")
 def test_a_slow_reader_gets_all_of_it(server):
     """It takes longer than --request_timeout, but never pauses for as long."""
     with large_answer(server, "close") as connection:

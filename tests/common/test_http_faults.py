@@ -16,6 +16,8 @@ from tests.support.http_process import HttpProcess, check_headers_are_cut_off, f
 from tests.support.samples import PROMPT, encoded, picture
 from tests.support.workplace import wait_until
 
+pytestmark = pytest.mark.slow("starts processes")
+
 QUERY = '?prompt={"points":[[8,4],[4,8],[12,8],[8,12]]}'.replace('"', "%22")
 
 

@@ -17,6 +17,8 @@ from tests.support.http_process import HttpProcess, form, metric
 from tests.support.samples import encoded
 from tests.support.workplace import WORKER, wait_until
 
+pytestmark = pytest.mark.slow("starts processes")
+
 
 def codes(answers):
     return [200 if answer.status_code == 200 else answer.json()["error"]["code"] for answer in answers]
@@ -31,7 +33,6 @@ def send_many(server, number, **keys):
         return list(pool.map(lambda _: client.post("/predict", **keys), range(number)))
 
 
-@pytest.mark.slow("starts processes")
 def test_too_many_requests_are_told_to_come_back():
     server = HttpProcess("--max_waiting", "5", seconds=0.3)
     answers = send_many(server, 20)
@@ -43,7 +44,6 @@ def test_too_many_requests_are_told_to_come_back():
     assert 5 <= len(answers) - len(refused) < 20
 
 
-@pytest.mark.slow("starts processes")
 def test_too_many_bytes_are_told_to_come_back():
     server = HttpProcess("--queue_bytes", "1000000", seconds=0.3)
     heavy = encoded() + bytes(400_000)  # a small image, followed by what nobody reads
@@ -53,7 +53,6 @@ def test_too_many_bytes_are_told_to_come_back():
     assert set(codes(answers)) == {200, "overloaded"}
 
 
-@pytest.mark.slow("starts processes")
 def test_an_answer_that_takes_too_long_becomes_an_error():
     server = HttpProcess("--request_timeout", "1", seconds=0.3)
     answers = send_many(server, 8)
@@ -64,7 +63,6 @@ def test_an_answer_that_takes_too_long_becomes_an_error():
     assert {answer.status_code for answer in answers} == {200, 504}
 
 
-@pytest.mark.slow("starts processes")
 def test_batches_form_across_clients():
     server = HttpProcess("--batch_size", "8", "--batch_wait_ms", "300", seconds=0.01)
     answers = send_many(server, 8)
@@ -102,7 +100,6 @@ def test_a_token_may_have_any_characters():
     assert server.stop() == 0
 
 
-@pytest.mark.slow("starts processes")
 def test_all_wrong_flags_are_named(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -121,7 +118,6 @@ def test_all_wrong_flags_are_named(tmp_path):
             assert all(problem in done.stderr.decode() for problem in problems), done.stderr
 
 
-@pytest.mark.slow("starts processes")
 def test_stopping_answers_what_has_arrived():
     server = HttpProcess(seconds=0.2)
     with server.client(limits=httpx.Limits(max_connections=10)) as client, ThreadPoolExecutor(10) as pool:

@@ -154,7 +154,7 @@ async def ask_at_the_last_moment() -> None:
     def make() -> BoundedConnection:
         config, state = uvicorn.Config(app, lifespan="off", log_config=None), ServerState()
         settings = {"config": config, "server_state": state, "app_state": {}}
-        return Connection(read_seconds=60.0, draining=threading.Event(), **settings)
+        return Connection(lambda: None, read_seconds=60.0, draining=threading.Event(), **settings)
 
     server = await loop.create_server(make, "127.0.0.1", 0)
     for end in ("timeout_keep_alive_handler", "_close_if_idle"):

@@ -104,6 +104,7 @@ def test_the_model_has_a_time_of_its_own():
     assert liveness.problem == ""
 
 
+@pytest.mark.slow("waits for longer than a loop may stand still")
 def test_a_loop_without_work_lives(liveness):
     stop = threading.Event()
     with watched(Endless(), liveness, stop) as watch:
@@ -112,6 +113,7 @@ def test_a_loop_without_work_lives(liveness):
     assert watch.problems == set()
 
 
+@pytest.mark.slow("waits for longer than a loop may stand still")
 def test_a_loop_that_stands_still_beside_the_model_is_found(liveness):
     stop, goes_on = threading.Event(), threading.Event()
     with watched(Endless([job()]), liveness, stop, on_outcome=lambda *_: goes_on.wait(20)):
@@ -140,6 +142,7 @@ def test_a_model_that_hangs_is_found():
         stop.set()
 
 
+@pytest.mark.slow("waits for longer than a loop may stand still")
 @pytest.mark.parametrize("stopping", [False, True])
 def test_a_loop_that_waits_for_its_last_delivery_lives(liveness, stopping):
     """As for a server that is away, also once it is to stop."""
@@ -158,6 +161,7 @@ def test_a_loop_that_waits_for_its_last_delivery_lives(liveness, stopping):
     assert watch.problems == set()
 
 
+@pytest.mark.slow("waits for longer than a loop may stand still")
 def test_the_pause_of_a_patient_loop_is_no_standstill(liveness):
     stop = threading.Event()
 
@@ -171,6 +175,7 @@ def test_the_pause_of_a_patient_loop_is_no_standstill(liveness):
     assert watch.problems == set()
 
 
+@pytest.mark.slow("waits for longer than a loop may stand still")
 def test_a_long_wait_for_more_of_a_batch_is_no_standstill(liveness):
     stop = threading.Event()
     config = LoopConfig(batch_size=2, batch_wait_ms=60_000)
@@ -243,14 +248,15 @@ def test_a_server_whose_model_hangs_is_unhealthy():
 @pytest.mark.slow("waits for longer than a loop may stand still")
 @pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 @pytest.mark.parametrize("mode", ["pubsub", "stream"])
-def test_a_worker_whose_server_is_away_lives(server, client, mode):
+def test_a_worker_whose_server_is_away_lives(server, client, mode, monkeypatch):
+    monkeypatch.setenv("BRIGHT_STEP_SECONDS", "5")
     with server.worker("--redis_mode", mode):
         wait_until_well("redis")
         server.stop()
         gone = time.monotonic()
         wait_until(lambda: check("redis")[0] == 1, 60)
-        while time.monotonic() - gone < 22:
+        while time.monotonic() - gone < 8:
             assert check("redis", "live") == (0, "")
-            time.sleep(2)
+            time.sleep(1)
         server.start()
         wait_until_well("redis")

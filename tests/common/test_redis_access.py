@@ -18,7 +18,10 @@ from maskworks.transports.redis.server import RedisServer
 from tests.support.redis_process import SERVER, Listener, RedisProcess, message
 from tests.support.workplace import WORKER, wait_until
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
+pytestmark = [
+    pytest.mark.skipif(SERVER is None, reason="redis-server is not installed"),
+    pytest.mark.slow("starts processes"),
+]
 
 SECRET = "hunter2"
 
@@ -54,20 +57,24 @@ def certificate(tmp_path):
     return paths
 
 
+def tls_only(process, certificate):
+    """A server that speaks TLS only, at the port that was found free."""
+    cert, key = map(str, certificate)
+    process.stop()
+    process.flags += ("--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert)
+    process.flags += ("--tls-auth-clients", "no", "--tls-replication", "yes")
+    process.flags += ("--port", "0", "--tls-port", str(process.port))
+    process.start()
+    return process
+
+
 @pytest.fixture
 def tls_server(tmp_path, certificate):
-    cert, key = map(str, certificate)
-    flags = ["--tls-port", "0", "--tls-cert-file", cert, "--tls-key-file", key, "--tls-auth-clients", "no"]
-    plain = RedisProcess(tmp_path)
-    plain.stop()
-    # The port that was found free speaks TLS only.
-    plain.flags = (*flags, "--port", "0", "--tls-port", str(plain.port))
-    plain.start()
-    yield plain
-    plain.stop()
+    process = tls_only(RedisProcess(tmp_path), certificate)
+    yield process
+    process.stop()
 
 
-@pytest.mark.slow("starts processes")
 def test_tls_with_the_certificate_named(tls_server, certificate):
     cert = str(certificate[0])
     client = redis.Redis("127.0.0.1", tls_server.port, ssl=True, ssl_ca_certs=cert)
@@ -75,7 +82,6 @@ def test_tls_with_the_certificate_named(tls_server, certificate):
     assert answered(tls_server, client, "--redis_url", url)[0] == "one"
 
 
-@pytest.mark.slow("starts processes")
 def test_tls_with_a_certificate_that_nobody_vouches_for(tls_server):
     url = f"rediss://:{SECRET}@127.0.0.1:{tls_server.port}/0"
     with tls_server.worker("--redis_url", url, "--redis_give_up", "1") as worker:
@@ -84,6 +90,19 @@ def test_tls_with_a_certificate_that_nobody_vouches_for(tls_server):
     assert "certificate" in said
     assert SECRET not in said
     assert "Traceback" not in said
+
+
+@pytest.mark.slow("starts processes")
+def test_tls_with_sentinels(tls_server, certificate, tmp_path):
+    cert = str(certificate[0])
+    (tmp_path / "sentinel.conf").write_text(f"sentinel monitor main 127.0.0.1 {tls_server.port} 1\n")
+    sentinel = tls_only(RedisProcess(tmp_path, "--sentinel", config=tmp_path / "sentinel.conf"), certificate)
+    try:
+        client = redis.Redis("127.0.0.1", tls_server.port, ssl=True, ssl_ca_certs=cert)
+        url = f"rediss+sentinel://127.0.0.1:{sentinel.port}/main/0?ssl_ca_certs={cert}"
+        assert answered(tls_server, client, "--redis_url", url)[0] == "one"
+    finally:
+        sentinel.stop()
 
 
 def test_a_user_who_may_do_no_more_than_needed(server):

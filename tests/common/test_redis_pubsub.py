@@ -10,7 +10,10 @@ import pytest
 from tests.support.redis_process import SERVER, Listener, RedisProcess, free_port, heavy_message, mask_of, message
 from tests.support.workplace import wait_until
 
-pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
+pytestmark = [
+    pytest.mark.skipif(SERVER is None, reason="redis-server is not installed"),
+    pytest.mark.slow("starts processes"),
+]
 
 
 @pytest.fixture
@@ -73,7 +76,6 @@ def test_the_input_is_a_pattern(server, client, listener):
         end(worker)
 
 
-@pytest.mark.slow("starts processes")
 def test_a_burst_is_answered_to_the_last_request(server, client, listener):
     with server.worker(seconds=0.02) as worker:
         subscribed(client)
@@ -159,7 +161,6 @@ def test_gives_up_when_told_to(server):
     assert "Traceback" not in said
 
 
-@pytest.mark.slow("starts processes")
 def test_a_wrong_password_is_refused_and_not_shown(tmp_path):
     server = RedisProcess(tmp_path, "--requirepass", "right")
     try:

@@ -46,7 +46,7 @@ def test_workers_die_and_nothing_is_lost(server, client, capsys):
 def test_a_long_job_is_not_taken_from_a_living_worker(server, client):
     client.xgroup_create("requests", "maskworks", "0", mkstream=True)
     client.xadd("requests", {"data": message(id="long")})
-    with server.worker(*STREAM, seconds=4) as one:
+    with server.worker(*STREAM, seconds=3) as one:
         wait_until(lambda: client.xpending("requests", "maskworks")["pending"] == 1)
         with server.worker(*STREAM, seconds=0) as two:
             found = results(client, 1)
@@ -60,7 +60,7 @@ def test_much_work_of_the_dead_is_taken_over_once(server, client):
     for index in range(12):
         client.xadd("requests", {"data": message(id=str(index))})
     client.xreadgroup("maskworks", "dead", {"requests": ">"})
-    with server.worker(*STREAM, seconds=0.5) as worker:  # for all it takes much longer than --redis_claim_idle
+    with server.worker(*STREAM, seconds=0.25) as worker:  # for all it takes much longer than --redis_claim_idle
         results(client, 12)
         wait_until(lambda: client.xlen("requests") == 0)
         end(worker)

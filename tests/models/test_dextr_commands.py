@@ -151,7 +151,7 @@ class Evil:
 def test_a_model_that_would_run_code_is_refused_by_name(folder):
     add(folder)
     (folder / "evil.pth").write_bytes(pickle.dumps(Evil(folder / "executed"), protocol=2))
-    code, said = start(folder, "--model", str(folder / "evil.pth"))
+    code, said = run(folder, "--model", str(folder / "evil.pth"))
     assert code == 5
     assert "posix.system" in said
     assert "--unsafe_load" in said

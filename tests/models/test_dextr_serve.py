@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sysconfig
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from maskworks.commands import poll
+from maskworks_dextr.cli import MODEL
+from tests.support.commands import run_here
 from tests.support.http_process import HttpProcess, pixels
 
 pytestmark = pytest.mark.slow("starts commands with a model")
@@ -30,8 +34,9 @@ def test_the_mask_is_that_of_the_folder_command(server, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jpg").write_bytes(PHOTO.read_bytes())
     (tmp_path / "in" / "a.points").write_bytes(prompt)
-    flags = ["--model", "demo", "--precision", "fp32", "--prediction_in", "in", "--prediction_out", "out"]
-    subprocess.run([SCRIPTS / "dextr_predict_poll", *flags], cwd=tmp_path, check=True)
+    flags = ["--prediction_in", tmp_path / "in", "--prediction_out", tmp_path / "out"]
+    code, said = run_here(partial(poll.predict_poll, MODEL), "--model", "demo", "--precision", "fp32", *flags)
+    assert code == 0, said
     with server.client() as client:
         files = {"image": PHOTO.read_bytes(), "prompt": (None, prompt)}
         answer = client.post("/predict", files=files, headers={"Accept": "image/png"})

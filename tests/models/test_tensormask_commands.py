@@ -154,15 +154,16 @@ def test_a_config_of_a_network_that_is_too_large(folder):
         assert words in said
 
 
-def test_the_line_of_the_readme(tmp_path):
+def test_the_line_of_the_readme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     text = (GOLDEN.parents[2] / "tensormask" / "README.md").read_text()
     line = re.search(r"^    (tensormask_train (?:.*\\\n)*.*)$", text, re.MULTILINE)[1]
     program, *flags = shlex.split(line.replace("\\\n", " "))
     shutil.copytree(GOLDEN / "configs", tmp_path, dirs_exist_ok=True)
     (tmp_path / "instances_train2017.json").write_text('{"images": [], "annotations": [], "categories": []}')
-    result = subprocess.run([SCRIPTS / program, *flags], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert result.returncode == 1, result.stderr
-    assert "instances_train2017.json: 0 categories; the config has 80" in result.stderr
+    code, said = run_here(train_command.run, *flags)
+    assert (program, code) == ("tensormask_train", 1), said
+    assert "instances_train2017.json: 0 categories; the config has 80" in said
 
 
 def test_training_without_data_is_explained(tmp_path, monkeypatch):

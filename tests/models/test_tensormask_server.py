@@ -99,9 +99,14 @@ def test_the_first_servers_own_lines_work_as_printed(server, tmp_path):
 
 def test_prepare_input_says_what_is_wrong(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"nothing")
-    for image, code, said in [("broken.png", 1, "not of a known format"), ("missing.png", 2, "No such file")]:
+    (tmp_path / "good.png").write_bytes(encoded())
+    for image, out, code, said in [
+        ("broken.png", "out.json", 1, "not of a known format"),
+        ("missing.png", "out.json", 2, "missing.png: No such file"),
+        ("good.png", "/dev/full", 2, "/dev/full: No space left on device"),
+    ]:
         done = subprocess.run(
-            [sys.executable, "-m", "maskworks_tensormask.prepare_input", image, "out.json"],
+            [sys.executable, "-m", "maskworks_tensormask.prepare_input", image, out],
             cwd=tmp_path, check=False, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == code

@@ -20,8 +20,17 @@ SOURCES = sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
 # A module may import from its own rank or from those above it in this list.
 RANKS = [
     {"errors"},
-    {"redis_syntax", "cache", "freed_memory", "atomic_write", "packed_mask", "regular_file"},
-    {"config"},
+    {
+        "redis_syntax",
+        "redis_url",
+        "cache",
+        "freed_memory",
+        "atomic_write",
+        "packed_mask",
+        "regular_file",
+        "printable",
+    },
+    {"config", "packed_mask"},
     {"types"},
     {"geometry", "holes", "images", "wire"},
     {"drawing", "predictor", "overlay", "metrics", "shutdown", "log", "liveness", "memory_errors"},

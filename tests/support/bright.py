@@ -1,7 +1,8 @@
 """A model that needs no weights: bright pixels are the object. `python bright.py FLAGS` is a worker like any other.
 
 Prompts steer it, so that tests can make it fail: a label of 66 raises, of 77 reports that memory ran out whenever it is
-not alone in its batch, of 88 hangs, of 99 ends the process. BRIGHT_SECONDS is how long it works on an image.
+not alone in its batch, of 88 hangs, of 99 ends the process. BRIGHT_SECONDS is how long it works on an image, and
+BRIGHT_STEP_SECONDS how long its main loop may stand still, if it is not as long as usual.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 
+from maskworks import liveness
 from maskworks.commands import serve
 from maskworks.commands.model import Model
 from maskworks.commands.poll import predict_poll
@@ -56,5 +59,7 @@ MODEL = Model(
 )
 
 if __name__ == "__main__":
+    if "BRIGHT_STEP_SECONDS" in os.environ:
+        liveness.Liveness = partial(liveness.Liveness, step_seconds=float(os.environ["BRIGHT_STEP_SECONDS"]))
     commands = {"poll": predict_poll, "redis": predict_redis, "http": serve.serve}
     sys.exit(commands[os.environ.get("BRIGHT_COMMAND", "poll")](MODEL))

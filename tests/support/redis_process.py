@@ -46,14 +46,16 @@ def free_port() -> int:
 class RedisProcess:
     """A server on a free port; what it holds is gone when it stops, unless it is told to keep it."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
-        self.folder, self.flags, self.port = folder, flags, free_port()
+    def __init__(self, folder: Path, *flags: str, config: Path | None = None) -> None:
+        self.folder, self.flags, self.config, self.port, self.bus_port = folder, flags, config, free_port(), 0
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def start(self) -> None:
         assert SERVER is not None
-        command = [SERVER, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
+        command = [SERVER, *([] if self.config is None else [str(self.config)])]
+        command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command += ["--save", ""] if self.config is None else []
         self.process = subprocess.Popen([*command, *self.flags], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
         while True:

@@ -45,6 +45,9 @@ class StubbornClients:
     def _ask(self, pause: float | None) -> None:
         connection = None
         while True:
+            if connection is not None and ended(connection):  # as clients look that keep connections
+                connection.close()
+                connection = None
             if connection is None:
                 try:
                     connection = socket.create_connection(("127.0.0.1", self._port), SECONDS)
@@ -74,3 +77,13 @@ class StubbornClients:
         with self._lock:
             self.counts[status] += 1
         return status, b"connection: close" not in answer.partition(b"\r\n\r\n")[0].lower()
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the server has closed a connection on which no answer is awaited."""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

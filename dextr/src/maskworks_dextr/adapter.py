@@ -18,7 +18,7 @@ from dextr.inference.paste import Patch
 from maskworks.errors import CheckpointError, RequestError, UnsafeCheckpoint, UnsupportedPrompt
 from maskworks.geometry import extreme_values
 from maskworks.memory_errors import memory_errors
-from maskworks.predictor import Result
+from maskworks.predictor import Result, Work
 from maskworks.types import Floats, Instance, Instances, Prompt, Request
 from maskworks_dextr.options import DEMO_MODEL, DextrConfig
 from maskworks_torch.device import select_both
@@ -67,6 +67,27 @@ class DextrPredictor:
             for r, p in zip(requests, points, strict=True)
         ]
 
+    def start(self, requests: Sequence[Request]) -> list[Work]:
+        """The same in chunks: requests for few objects at once, of the others a run of the network with each step."""
+        few = [request for request in requests if len(request.prompts) <= self._batch_size]
+        found = iter(self.predict(few) if few else ())
+        return [
+            _ready(next(found)) if len(request.prompts) <= self._batch_size else self._work(request)
+            for request in requests
+        ]
+
+    def _work(self, request: Request) -> Work:
+        points = _all_extreme_points(request)
+        if isinstance(points, RequestError):
+            raise points
+        patches = self._patches([request.image] * len(points), [own[:, ::-1] for own in points])
+        instances: list[Instance] = []
+        for index, (prompt, xy) in enumerate(zip(request.prompts, points, strict=True)):
+            if index % self._batch_size == 0:
+                yield
+            instances.append(self._instance(prompt, xy, next(patches)).packed())
+        return Instances(instances)
+
     def _patches(self, images: list[NDArray[np.uint8]], points_yx: list[Floats]) -> Iterator[Patch]:
         """The masks of all objects, made in batches when asked for: each may be as large as its image."""
         for first in range(0, len(images), self._batch_size):
@@ -86,6 +107,14 @@ class DextrPredictor:
         if prompt.extreme_points is None:
             meta["points"] = "middle of each side of the box"
         return Instance(mask, offset, label=prompt.label, meta=meta)
+
+
+def _ready(result: Result) -> Work:
+    """Work that is done."""
+    yield from ()
+    if isinstance(result, RequestError):
+        raise result
+    return result
 
 
 def _load_model(config: DextrConfig) -> tuple[DextrModel, dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maskworks import options
 from maskworks.commands.run import run_command, say
-from maskworks.errors import ConfigError, MaskworksError
+from maskworks.errors import ConfigError, MaskworksError, reason_of
 
 
 def prepare_input(argv: Sequence[str] | None = None) -> int:
@@ -25,11 +25,13 @@ def _write(args: argparse.Namespace) -> int:
     from maskworks.images.reader import decode_image
     from maskworks_tensormask.image_text import write_image
 
+    path = args.image
     try:
-        image, _ = decode_image(args.image.read_bytes(), InputConfig(exif="apply"))  # like OpenCV
-        args.output.write_bytes(write_image(image))
+        image, _ = decode_image(path.read_bytes(), InputConfig(exif="apply"))  # like OpenCV
+        path = args.output
+        path.write_bytes(write_image(image))
     except OSError as error:
-        raise ConfigError([f"{error.filename}: {error.strerror}"]) from None
+        raise ConfigError([f"{path}: {reason_of(error)}"]) from None
     except MaskworksError as error:
         say(f"{args.image}: {error.message}")
         return 1

@@ -7,6 +7,7 @@ import pytest
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from dextr.acceleration import PreparedNet
+from maskworks.errors import RequestError, UnsupportedPrompt
 from maskworks.types import Prompt, Request
 from maskworks_dextr.adapter import DextrPredictor
 from maskworks_dextr.options import DextrConfig
@@ -26,3 +27,37 @@ def test_one_crop_at_a_time_on_the_cpu(device):
     with register_module_forward_pre_hook(watch):
         predictor.predict([Request("a", np.zeros((50, 60, 3), np.uint8), (prompt, prompt))])
     assert sizes == [1, 1]
+
+
+def test_chunks_find_what_all_at_once_finds():
+    predictor = DextrPredictor.load(DextrConfig(model="demo", device="cpu", precision="fp32"))
+    image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
+    points = [Prompt(extreme_points=np.array([[5.0 + x, 20], [20, 5], [40, 20], [20, 40]])) for x in range(5)]
+    clicks = Prompt(clicks=np.array([[5.0, 5.0]]), click_labels=np.array([1], np.uint8))
+    requests = [
+        Request("few", image, (points[0],)), Request("many", image, tuple(points)),
+        Request("wrong", image, (clicks,)), Request("many wrong", image, (clicks, clicks)),
+    ]  # fmt: skip
+    chunks = [finished(work) for work in predictor.start(requests)]
+    assert [number for number, _ in chunks] == [0, 5, 0, 0]
+    for (_, found), expected in zip(chunks, predictor.predict(requests), strict=True):
+        if isinstance(expected, RequestError):
+            assert (type(found), found.message) == (UnsupportedPrompt, expected.message)
+            continue
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one.pixels(), other.pixels())
+            assert (one.offset, one.meta) == (other.offset, other.meta)
+
+
+def finished(work):
+    """After how many stops it ended, and with what."""
+    stops = 0
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return stops, end.value
+        except RequestError as error:
+            return stops, error
+        stops += 1

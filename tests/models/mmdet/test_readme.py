@@ -4,13 +4,17 @@ import csv
 import json
 import shutil
 import subprocess
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 from opex import ObjectPredictions
 
+from maskworks.commands.poll import predict_poll
 from maskworks_mmdet import config_command
+from maskworks_mmdet.cli import FOLDER_MODEL
+from tests.support.commands import run_here as run_command
 from tests.support.iou import iou
 from tests.support.mmdet_school import BIN, HELD_OUT, NEEDS_MMDET, README, printed
 from tests.support.mmdet_shapes import NAMES, SIZE, picture
@@ -68,10 +72,12 @@ def test_a_folder_to_opex(trained):
     assert {p.name for p in out.glob("*.png")} == {f"{s}{x}.png" for s in stems for x in ("", "-overlay")}
 
 
-def test_a_folder_to_csv(trained):
+def test_a_folder_to_csv(trained, mmdet, monkeypatch):
     stems = fill_inputs(trained)
-    result = trained.run(*printed("mmdet_predict")[1])
-    assert result.returncode == 0, result.stderr
+    monkeypatch.chdir(trained.folder)
+    monkeypatch.setenv("MMDET_CLASSES", trained.environment["MMDET_CLASSES"])
+    code, said = run_command(partial(predict_poll, FOLDER_MODEL), *printed("mmdet_predict")[1][1:])
+    assert code == 0, said
     for stem in stems:
         with (trained.folder / "out" / f"{stem}-rois.csv").open() as file:
             rows = list(csv.DictReader(file))

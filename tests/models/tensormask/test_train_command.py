@@ -23,6 +23,7 @@ from tests.support.tensormask_settings import SETTINGS
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
+@pytest.mark.slow("trains a network")
 def test_the_command_ends_with_the_number_of_the_signal(original, shapes, tmp_path):
     data = ["--annotations", str(shapes[0]), "--images", str(shapes[1]), "--output_dir", str(tmp_path)]
     command = [sys.executable, "-m", "maskworks_tensormask.train_command", str(original.config), *data, "--device=cpu"]

@@ -60,12 +60,13 @@ def replacing(
         durable: what is on the disk when this returns, see above.
 
     Raises:
-        OSError: it could not be put into its place.
+        OSError: it could not be put into its place; names a file.
     """
     path = draft or target.with_name(f".{uuid.uuid4().hex}.part")
     try:
         path.unlink(missing_ok=True)
-        yield path
+        with _naming(target):
+            yield path
         move_file(path, target, beside, durable=durable)
     finally:
         path.unlink(missing_ok=True)
@@ -111,8 +112,19 @@ def _copy(source: Path, target: Path, beside: Path) -> None:
         raise
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Names the file in an error: Python does so where a file is opened, and not where it is written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = os.fspath(path)
+        raise
+
+
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("rb") as file, _naming(path):
         os.fsync(file.fileno())
 
 

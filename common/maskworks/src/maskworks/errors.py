@@ -203,8 +203,7 @@ class DeviceError(MaskworksError):
     exit_code = 6
 
 
-def reason_of(error: OSError) -> str:
-    """What the system said, for people: `No space left on device: out/cup.png`, with the file if one is named."""
-    if not error.strerror:
-        return str(error) or type(error).__name__
-    return error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+def reason_of(error: OSError, *, file: bool = False) -> str:
+    """What the system said, as `No space left on device`; with `file` also about which file, if that is known."""
+    reason = error.strerror or "".join(map(str, error.args[:1])) or type(error).__name__  # libraries give one text
+    return f"{reason}: {error.filename}" if file and error.filename is not None else reason

@@ -63,25 +63,6 @@ class Metrics:
             text += f", {self.failed} failed ({', '.join(f'{code}: {n}' for code, n in sorted(self.errors.items()))})"
         return f"{text} in {seconds:.1f} s, {(self.done + self.failed) / max(seconds, 1e-9):.1f} images/s"
 
-    def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Answers Prometheus at `http://host:port/metrics`; returns the function that ends it.
-
-        Raises:
-            OSError: the address cannot be used.
-        """
-        from prometheus_client import CollectorRegistry, start_http_server
-
-        registry = CollectorRegistry()
-        registry.register(self)
-        server, thread = start_http_server(port, host, registry)
-
-        def end() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return end
-
     def collect(self) -> Iterator[Any]:
         """The values in the form that Prometheus' client library asks for."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ _SHORT = {
     "file_prefix": ("-f",),
 }  # fmt: skip
 _AT_A_TIME = 16  # entries of a stream, which may be large
+_FAILOVER_SECONDS = 60.0  # in which Sentinels or a cluster have another master
 
 AddPrompt = Callable[[argparse.ArgumentParser], None]
 ReadPrompt = Callable[[argparse.Namespace], dict[str, Any]]
@@ -78,9 +80,17 @@ def read_prompt_file(path: Path) -> dict[str, Any]:
         raise ConfigError([error.message]) from None
 
 
+@dataclass(frozen=True)
+class _Connection:
+    """A client of redis-py, and a way to call it: with Sentinels or a cluster until there is another master."""
+
+    client: Any
+    call: Callable[[Callable[[], Any]], Any]
+
+
 @contextmanager
-def _connected(config: ClientConfig) -> Iterator[Any]:
-    """A client of the server that the flags name; what goes wrong with the server in the block is one error of ours.
+def _connected(config: ClientConfig) -> Iterator[_Connection]:
+    """A connection to the server that the flags name; what goes wrong with it in the block is one error of ours.
 
     Raises:
         ConfigError: the flags are wrong.
@@ -94,20 +104,25 @@ def _connected(config: ClientConfig) -> Iterator[Any]:
     problems = [_own_flags(problem) for problem in config.server.problems()]
     if problems:
         raise ConfigError(problems)
-    server = RedisServer(config.server, threading.Event())
+    server = RedisServer(config.server, threading.Event(), _FAILOVER_SECONDS)
+    call = server.retry if config.server.redis_nodes else _at_once
     try:
-        server.check()
         with server.errors():
-            yield server.sender
+            call(server.client.ping)
+            yield _Connection(server.sender, call)
     except TransportError as error:
         raise type(error)(_own_flags(error.message)) from None
     finally:
         server.close()
 
 
+def _at_once(command: Callable[[], Any]) -> Any:
+    return command()
+
+
 def _own_flags(text: str) -> str:
     """What is said of the flags of workers, said of those of the test clients."""
-    return text.replace("--redis_", "--")
+    return text.replace(" (--redis_give_up)", "").replace("--redis_", "--")
 
 
 def _send(sender: Sender, args: argparse.Namespace) -> int:
@@ -117,12 +132,12 @@ def _send(sender: Sender, args: argparse.Namespace) -> int:
     image, prompt = _read(config.image, "--image"), sender.read_prompt(args)
     text = encode_request(image, prompt, label=config.label, name=config.id, reply_to=config.reply_to)
     listeners = 0
-    with _connected(config) as client:
+    with _connected(config) as server:
         for _ in range(config.count):
             if config.stream:
-                client.xadd(config.channel, {"data": text})
+                server.call(partial(server.client.xadd, config.channel, {"data": text}))
             else:
-                listeners = client.publish(config.channel, text)
+                listeners = server.call(partial(server.client.publish, config.channel, text))
     if not config.stream and not listeners:
         say(f"nobody listens on {config.channel}; is the worker running, with --redis_in {config.channel}?")
         return NOBODY_LISTENS
@@ -137,9 +152,9 @@ def _receive(args: argparse.Namespace) -> int:
     except OSError as error:
         raise ConfigError([f"--output_dir: {config.output_dir}: {error.strerror}"]) from None
     received = errors = 0
-    with _connected(config) as client:
+    with _connected(config) as server:
         try:
-            for text in _from_stream(client, config) if config.stream else _from_channel(client, config):
+            for text in _from_stream(server, config) if config.stream else _from_channel(server, config):
                 errors += not _save(text, config, image)
                 received += 1
                 if received == config.count:
@@ -153,28 +168,39 @@ def _receive(args: argparse.Namespace) -> int:
     return TIMED_OUT
 
 
-def _from_channel(client: Any, config: ReceiveConfig) -> Iterator[bytes]:
+def _from_channel(server: _Connection, config: ReceiveConfig) -> Iterator[bytes]:
     """Messages until none has come for --timeout seconds."""
-    subscription, errors = client.pubsub(ignore_subscribe_messages=True), config.errors_from
+    errors = config.errors_from
     # The server sends a message once for each pattern that it matches.
-    subscription.psubscribe(
-        *([config.channel] if redis_syntax.matches(config.channel, errors) else [config.channel, errors])
-    )
+    patterns = [config.channel] if redis_syntax.matches(config.channel, errors) else [config.channel, errors]
+    subscription: Any = None
+
+    def listen(seconds: float) -> Any:
+        nonlocal subscription
+        subscribed, subscription = subscription, None  # unless all goes well: it may be another server next time
+        if subscribed is None:
+            subscribed = server.client.pubsub(ignore_subscribe_messages=True)
+            subscribed.psubscribe(*patterns)
+        message = subscribed.get_message(timeout=seconds)
+        subscription = subscribed
+        return message
+
     deadline = _deadline(config)
     while time.monotonic() < deadline:
-        message = subscription.get_message(timeout=min(1.0, max(0.0, deadline - time.monotonic())))
+        message = server.call(partial(listen, min(1.0, max(0.0, deadline - time.monotonic()))))
         if message is not None:
             yield message["data"]
             deadline = _deadline(config)
 
 
-def _from_stream(client: Any, config: ReceiveConfig) -> Iterator[bytes]:
+def _from_stream(server: _Connection, config: ReceiveConfig) -> Iterator[bytes]:
     """Entries from the start of the stream on, until none has come for --timeout seconds."""
     last: dict[str, str | bytes] = {config.channel: "0", config.errors_from: "0"}
     deadline = _deadline(config)
     while time.monotonic() < deadline:
         block = int(1000 * min(1.0, max(0.001, deadline - time.monotonic())))
-        for name, entries in client.xread(last, _AT_A_TIME, block) or ():
+        found = server.call(partial(server.client.xread, last, _AT_A_TIME, block))
+        for name, entries in found or ():
             for entry, fields in entries:
                 last[name.decode()] = entry
                 yield fields.get(b"data", b"")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from maskworks.commands.extra import missing_extra
 from maskworks.errors import ConfigError, MaskworksError
@@ -26,26 +26,37 @@ def run_command(
     With `intermixed` a list of arguments may go on behind flags.
     """
     args = (parser.parse_intermixed_args if intermixed else parser.parse_args)(argv)
+    complain = partial(_complain, getattr(args, "log_format", "text"))
     try:
         return body(args)
     except ConfigError as error:
         for problem in error.problems:
-            say(f"{parser.prog}: {problem}")
-        say(f"{parser.prog} --help lists all flags")
+            complain(f"{parser.prog}: {problem}")
+        complain(f"{parser.prog} --help lists all flags")
         return error.exit_code
     except MaskworksError as error:
-        say(f"{parser.prog}: {error.message}")
+        complain(f"{parser.prog}: {error.message}")
         return error.exit_code
     except ModuleNotFoundError as error:
         text = missing_extra(parser.prog, error)
         if not text:
             raise
-        say(f"{parser.prog}: {text}")
+        complain(f"{parser.prog}: {text}")
         return NOT_INSTALLED
     except KeyboardInterrupt:  # before the handlers of `Shutdown` are in place
         return INTERRUPTED
 
 
-def say(text: str) -> None:
+def _complain(log_format: str, text: str) -> None:
+    """Says what ends a command, which may not have set its log up yet."""
+    from maskworks import log
+
+    log.choose(log_format)
+    log.say(text, "error")
+
+
+def say(text: str, level: str = "info") -> None:
     """One line for people, on standard error."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    from maskworks import log  # not needed to answer --help
+
+    log.say(text, level)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maskworks import config
 from maskworks.commands.model import Model
-from maskworks.errors import ConfigError, DeviceError, OutOfMemory
+from maskworks.errors import DeviceError, OutOfMemory
 from maskworks.memory_errors import memory_errors
 
 if TYPE_CHECKING:
@@ -95,13 +95,16 @@ def measured(loop: Loop, metrics: config.MetricsConfig) -> Iterator[None]:
     """The metrics of a worker for as long as it works, if they are wanted.
 
     Raises:
-        ConfigError: the port cannot be listened at.
+        ConfigError: the address cannot be listened at.
     """
-    with ExitStack() as stack:
-        if metrics.metrics_port is not None:
-            host, port = metrics.metrics_host, metrics.metrics_port
-            try:
-                stack.callback(loop.metrics.serve(host, port))
-            except OSError as error:
-                raise ConfigError([f"--metrics_port: {host}:{port}: {error.strerror}; choose another one"]) from None
+    if metrics.metrics_port is None:
+        yield
+        return
+    from prometheus_client import CollectorRegistry
+
+    from maskworks.transports.http.metrics_server import metrics_server
+
+    registry = CollectorRegistry()
+    registry.register(loop.metrics)
+    with metrics_server(metrics.metrics_host, metrics.metrics_port, registry):
         yield

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from maskworks import redis_syntax
 from maskworks.config.flag import Config, flag
 from maskworks.config.worker import MEBIBYTE
+from maskworks.redis_url import Nodes, nodes, url_problem, without_password
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,10 @@ class RedisServerConfig(Config):
     redis_password: str | None = flag("PASSWORD", "password; visible to others on this machine, so better:", None)
     redis_password_env: str | None = flag("NAME", "environment variable with the password", None)
     redis_url: str | None = flag(
-        "URL", "instead of host, port and database: redis://, rediss:// (TLS) or unix://, with users", None
+        "URL",
+        "instead of host, port and database: redis://, rediss:// (TLS) or unix://, with users; "
+        "redis+sentinel://HOST,HOST/SERVICE/DB; redis+cluster://HOST,HOST",
+        None,
     )
 
     @property
@@ -36,7 +40,12 @@ class RedisServerConfig(Config):
         """The server for messages, without its password."""
         if self.redis_url is None:
             return f"Redis at {self.redis_host}:{self.redis_port}"
-        return f"Redis at {redis_syntax.without_password(self.redis_url)}"
+        return f"Redis at {without_password(self.redis_url)}"
+
+    @property
+    def redis_nodes(self) -> Nodes | None:
+        """Sentinels or a cluster; None if there is one server."""
+        return None if self.redis_url is None else nodes(self.redis_url)
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
@@ -47,7 +56,7 @@ class RedisServerConfig(Config):
         if self.redis_password_env is not None and self.redis_password_env not in os.environ:
             name = self.redis_password_env
             yield f"--redis_password_env: the environment variable {name} is not set; put the password into it"
-        problem = "" if self.redis_url is None else redis_syntax.url_problem(self.redis_url)
+        problem = "" if self.redis_url is None else url_problem(self.redis_url)
         if problem:
             yield f"--redis_url: {problem}"
 
@@ -84,6 +93,26 @@ class RedisConfig(RedisServerConfig):
     redis_maxlen: int = flag("N", "stream: about how many results are kept", 10_000, kind=int, least=1)
 
     @property
+    def shares_a_slot(self) -> bool:
+        """Whether requests and answers can change hands in one step in a cluster. Channels always can."""
+        keys = (self.redis_in, self.dead_to, self.redis_out, self.errors_to)
+        return self.redis_mode == "pubsub" or redis_syntax.share_a_slot(keys)
+
+    @property
+    def slot_problem(self) -> str:
+        """What to say of names that do not share a slot of a cluster."""
+        names = f"{self.redis_in}, {self.redis_out}, {self.errors_to}"
+        return (
+            f"--redis_in, --redis_out, --redis_err: in a cluster {names} have to share a hash slot; give all the same "
+            f"{{hash tag}}, as in {{maskworks}}{self.redis_in}"
+        )
+
+    @property
+    def dead_to(self) -> str:
+        """Where requests go that ended several workers."""
+        return f"{self.redis_in}_dead"
+
+    @property
     def errors_to(self) -> str:
         """Where errors go: --redis_err, by default the name of the output with `_errors` behind it."""
         return self.redis_err or f"{self.redis_out}_errors"
@@ -93,6 +122,10 @@ class RedisConfig(RedisServerConfig):
         for own, name in (("redis_out", self.redis_out), ("redis_err", self.errors_to)):
             if self._reads(name):
                 yield f"--{own}: {name} is the input, too; choose another one, or answers become requests"
+        if self.redis_url is not None and not url_problem(self.redis_url) and not self.shares_a_slot:
+            found = self.redis_nodes
+            if found is not None and found.kind == "cluster":
+                yield self.slot_problem
 
     def _reads(self, name: str) -> bool:
         if self.redis_mode == "stream":

@@ -18,7 +18,7 @@ class ClientConfig(Config):
     host: str = flag("HOST", "Redis server", _SERVER.redis_host)
     port: int = flag("PORT", "its port", _SERVER.redis_port, kind=int)
     database: int = flag("DB", "its database", _SERVER.redis_db, kind=int)
-    url: str | None = flag("URL", "instead of these three: redis://, rediss:// (TLS) or unix://", None)
+    url: str | None = flag("URL", "instead of these three, as --redis_url of workers", None)
     password_env: str | None = flag("NAME", "environment variable with the password", None)
     channel: str = flag("CHANNEL", "channel or stream")
     stream: bool = switch("use a stream instead of a channel")

@@ -76,11 +76,18 @@ class MetricsConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class LogConfig(Config):
-    """How much is said: `verbose` adds details, `quiet` leaves only warnings and errors."""
+    """What is said, and how: `verbose` adds details, `quiet` leaves only warnings and errors."""
 
     verbose: bool = switch("say more")
     quiet: bool = switch("say nothing but warnings and errors")
+    log_format: str = flag("text|json", "lines for people, or a JSON object a line", "text", choices=("text", "json"))
+
+    @property
+    def for_people(self) -> bool:
+        """Whether a progress bar is welcome."""
+        return not self.quiet and self.log_format == "text"
 
     def problems(self) -> Iterator[str]:
         if self.verbose and self.quiet:
             yield "--verbose and --quiet exclude each other; give one of them"
+        yield from super().problems()

@@ -22,11 +22,16 @@ def redis(config: RedisServerConfig) -> Iterator[Finding]:
         yield Finding("redis", "note", f"{text} if a command is to use Redis")
         return
 
+    from maskworks.transports.redis.role import role
     from maskworks.transports.redis.server import RedisServer
 
     server = RedisServer(config, threading.Event())
     try:
         server.check()
+        with server.errors():
+            place = role(server.client)
+        if place.problem:
+            yield Finding("redis role", "problem", f"{config.server_name}: {place.problem}")
         information = server.client.info()
     except ResponseError as error:  # INFO is not among the few commands that a worker's user needs
         yield Finding("redis", "ok", f"{config.server_name} answers, version unknown: {error}")

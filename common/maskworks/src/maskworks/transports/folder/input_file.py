@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from maskworks.config import InputConfig
-from maskworks.errors import BadImage
+from maskworks.errors import BadImage, reason_of
 from maskworks.images.reader import check_size
 from maskworks.regular_file import content, open_regular
 from maskworks.transports.folder.scan import Version, version
@@ -42,9 +42,4 @@ def read_input(path: Path, seen: Version | None, limits: InputConfig) -> bytes:
     except BlockingIOError as error:
         raise NotComplete(path.name) from error
     except OSError as error:
-        raise BadImage(f"{path.name}: cannot be read: {reason(error)}") from None
-
-
-def reason(error: OSError) -> str:
-    """What went wrong, and with which file."""
-    return f"{error.strerror}: {error.filename}" if error.strerror else str(error)
+        raise BadImage(f"{path.name}: cannot be read: {reason_of(error, file=True)}") from None

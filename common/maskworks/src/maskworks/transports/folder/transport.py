@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING
 
 from maskworks.atomic_write import move_file, write_file
 from maskworks.config import FolderConfig, InputConfig
-from maskworks.errors import BadImage, RequestError, TransportError
+from maskworks.errors import BadImage, RequestError, TransportError, reason_of
 from maskworks.formats import FileFormat
 from maskworks.transports.folder.claims import FOLDER as CLAIMS_FOLDER
 from maskworks.transports.folder.claims import Claim, Claims
-from maskworks.transports.folder.input_file import NotComplete, read_input, reason
+from maskworks.transports.folder.input_file import NotComplete, read_input
 from maskworks.transports.folder.results import ResultFiles
 from maskworks.transports.folder.scan import Pair, Scan, Scanner, image_names
 from maskworks.types import Job, Outcome
@@ -124,7 +124,8 @@ class FolderTransport:
                     return jobs
                 self._wake.wait(max(0.0, min(deadline, self._next_look) - now))
         except OSError as error:
-            raise TransportError(f"--prediction_in {self._config.prediction_in}: {reason(error)}") from error
+            reason = reason_of(error, file=True)
+            raise TransportError(f"--prediction_in {self._config.prediction_in}: {reason}") from error
 
     def deliver(self, job: Job, outcome: Outcome) -> None:
         claim: Claim = job.receipt
@@ -134,7 +135,7 @@ class FolderTransport:
             else:
                 self._succeed(claim, job, outcome)
         except OSError as error:
-            raise TransportError(f"results of {job.id} cannot be written: {reason(error)}") from error
+            raise TransportError(f"results of {job.id} cannot be written: {reason_of(error, file=True)}") from error
         self._open.discard(claim.stem)
         self._wake.set()
 
@@ -150,7 +151,7 @@ class FolderTransport:
             try:
                 self._claims.put_back(claim)
             except OSError as error:
-                log.error("%s stays in %s: %s", claim.stem, claim.folder, reason(error))
+                log.error("%s stays in %s: %s", claim.stem, claim.folder, reason_of(error, file=True))
         self._claims.close()
 
     def _claim(self, limit: int) -> None:

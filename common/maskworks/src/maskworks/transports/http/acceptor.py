@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from maskworks.errors import Overloaded, reason_of
 from maskworks.transports.http.listener import begin_no_handshake
@@ -20,7 +21,7 @@ _MOST_REFUSED = 32  # connections that are being refused at a time; more wait in
 _REFUSAL_SECONDS = 2.0  # for a client to take the refusal
 _PAUSE_SECONDS = 0.2  # until the next try where the system has nothing left for a connection
 _HANDSHAKE_SECONDS = 0.1  # for handshakes that have begun, at the end
-_TAKE_SECONDS = 2.0  # for what waits in the kernel's queue, at the end
+_TAKE_SECONDS = 1.0  # for what waits in the kernel's queue, at the end
 _WARNING_SECONDS = 60.0  # between two warnings
 
 
@@ -29,19 +30,15 @@ class Acceptor:
 
     Args:
         listener: does not block; closed by `close`.
-        make: makes what speaks on a connection.
-        connections: those that are open, which are kept by what `make` makes.
+        make: makes what speaks on a connection; its argument is called once that is lost.
         most: how many may be open at a time.
     """
 
     def __init__(
-        self,
-        listener: socket.socket,
-        make: Callable[[], asyncio.BaseProtocol],
-        connections: Collection[object],
-        most: int,
+        self, listener: socket.socket, make: Callable[[Callable[[], None]], asyncio.BaseProtocol], most: int
     ) -> None:
-        self._listener, self._make, self._connections, self._most = listener, make, connections, most
+        self._listener, self._make, self._most = listener, partial(make, self._lost), most
+        self._open = 0
         self._refusal = _refusal(most)
         self._loop = asyncio.get_running_loop()
         self._being_made: set[asyncio.Task[None]] = set()
@@ -50,22 +47,24 @@ class Acceptor:
         self._resume()
 
     async def take_waiting(self) -> None:
-        """Takes all connections that the kernel has made, if there is room for them within two seconds."""
-        end = self._loop.time() + _TAKE_SECONDS
-        while not self._take() and self._loop.time() < end:
-            await asyncio.sleep(0.01)
+        """Takes all connections that the kernel has made, as far as there is room."""
+        while self._take() is None:
+            await asyncio.sleep(0)
         if self._being_made:
             await asyncio.wait(self._being_made)
 
     async def close(self) -> None:
-        """Takes the connections that clients have begun to make, and no more."""
+        """Takes the connections that clients have begun to make, waiting a second for room, and no more."""
         begin_no_handshake(self._listener)
         await asyncio.sleep(_HANDSHAKE_SECONDS)
+        end = self._loop.time() + _TAKE_SECONDS
+        while not self._take() and self._loop.time() < end:
+            await asyncio.sleep(0.01)
         await self.take_waiting()
         self._pause()
         self._listener.close()
-        while self._refused:
-            await asyncio.sleep(0.01)
+        for connection in tuple(self._refused):
+            self._end(connection)
 
     def _resume(self) -> None:
         if self._listener.fileno() >= 0:
@@ -74,8 +73,8 @@ class Acceptor:
     def _pause(self) -> None:
         self._loop.remove_reader(self._listener)
 
-    def _take(self) -> bool:
-        """Takes some connections; whether none is left."""
+    def _take(self) -> bool | None:
+        """Takes some connections: True if there was no other, False if there is no room, None otherwise."""
         for _ in range(_AT_ONCE):
             if len(self._refused) >= _MOST_REFUSED:
                 self._pause()
@@ -92,20 +91,25 @@ class Acceptor:
                 self._loop.call_later(_PAUSE_SECONDS, self._resume)
                 return False
             connection.setblocking(False)
-            if len(self._connections) + len(self._being_made) >= self._most:
+            if self._open >= self._most:
                 self._refuse(connection)
             else:
+                self._open += 1
                 task = self._loop.create_task(self._begin(connection))
                 self._being_made.add(task)
                 task.add_done_callback(self._being_made.discard)
-        return False
+        return None
 
     async def _begin(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._make, connection)
         except OSError as error:
             connection.close()
+            self._lost()
             self._warn(f"a connection ended at once: {reason_of(error)}")
+
+    def _lost(self) -> None:
+        self._open -= 1
 
     def _refuse(self, connection: socket.socket) -> None:
         """Answers without a question. Closing at once could reset the answer, so the client may close first."""

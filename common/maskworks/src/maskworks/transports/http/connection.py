@@ -7,6 +7,7 @@ import fcntl
 import struct
 import termios
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import httptools
@@ -22,13 +23,17 @@ class BoundedConnection(HttpToolsProtocol):
     """Bounds heads and trailers in time and bytes, the requests sent ahead, and how long an answer waits to be read.
 
     Args:
+        lost: called once, when the connection has ended.
         read_seconds: an answer of which the client takes nothing for so long is thrown away.
         draining: set once each answer is to be the last one of its connection.
         settings: uvicorn's.
     """
 
-    def __init__(self, *, read_seconds: float, draining: threading.Event, **settings: Any) -> None:
+    def __init__(
+        self, lost: Callable[[], None], *, read_seconds: float, draining: threading.Event, **settings: Any
+    ) -> None:
         super().__init__(**settings)
+        self._lost = lost
         self.parser = _Parser(self)
         self._read_seconds, self._draining = read_seconds, draining
         self._head_timer: asyncio.TimerHandle | None = None
@@ -83,6 +88,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_head()
         self._forget_reader()
+        self._lost()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:

@@ -6,9 +6,6 @@ import ctypes
 import socket
 import struct
 
-from maskworks.config import HttpConfig
-from maskworks.errors import ConfigError, reason_of
-
 _BACKLOG = 1024  # connections that wait to be taken
 _SO_ATTACH_FILTER = 26  # Linux; Python's socket module does not name it
 # A program of the kernel's packet filter (BPF) over TCP headers: 0 drops a packet, other numbers keep so many bytes.
@@ -21,25 +18,25 @@ _WITHOUT_SYN = (
 )
 
 
-def listen(config: HttpConfig) -> socket.socket:
-    """A socket that listens, and does not block, at the address of a config.
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens, and does not block.
 
     Raises:
-        ConfigError: the address cannot be used.
+        OSError: the address cannot be used.
     """
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sends answers without delay only on sockets that say that they are TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, config.host != "::")
-        listener.bind((config.host, config.port))
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
+        listener.bind((host, port))
         listener.listen(_BACKLOG)
-        listener.setblocking(False)
-    except OSError as error:
+    except OSError:
         listener.close()
-        raise ConfigError([f"--host, --port: {config.host}:{config.port}: {reason_of(error)}; choose others"]) from None
+        raise
+    listener.setblocking(False)
     return listener
 
 

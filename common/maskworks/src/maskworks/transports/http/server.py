@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from maskworks.config import HttpConfig
-from maskworks.errors import TransportError
+from maskworks.errors import ConfigError, TransportError, reason_of
 from maskworks.transports.http.acceptor import Acceptor
 from maskworks.transports.http.connection import BoundedConnection
 from maskworks.transports.http.listener import listen
@@ -32,17 +32,30 @@ class HttpServer:
 
     Args:
         app: what to serve.
-        transport: told when no more requests will come.
-        config: the address and the time limit.
+        transport: told when no more requests will come; None if there is none to tell.
+        config: the address and the limits.
         stop: asks it to end.
+        flags: which set the address, for the error.
 
     Raises:
         ConfigError: the address cannot be used.
     """
 
-    def __init__(self, app: ASGIApp, transport: HttpTransport, config: HttpConfig, stop: threading.Event) -> None:
-        self._socket = listen(config)
+    def __init__(
+        self,
+        app: ASGIApp,
+        transport: HttpTransport | None,
+        config: HttpConfig,
+        stop: threading.Event,
+        *,
+        flags: str = "--host, --port",
+    ) -> None:
+        try:
+            self._socket = listen(config.host, config.port)
+        except OSError as error:
+            raise ConfigError([f"{flags}: {config.host}:{config.port}: {reason_of(error)}; choose others"]) from None
         self._transport = transport
+        draining = threading.Event() if transport is None else transport.draining
         settings = uvicorn.Config(
             app,
             http="httptools",
@@ -56,7 +69,7 @@ class HttpServer:
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=math.ceil(config.request_timeout + _SPARE_SECONDS),
         )
-        self._server = _Stoppable(settings, config, self._socket, stop, transport.draining)
+        self._server = _Stoppable(settings, config, self._socket, stop, draining)
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
     @property
@@ -84,7 +97,8 @@ class HttpServer:
         try:
             self._server.run()
         finally:
-            self._transport.finish()
+            if self._transport is not None:
+                self._transport.finish()
 
 
 class _Stoppable(uvicorn.Server):
@@ -119,7 +133,7 @@ class _Stoppable(uvicorn.Server):
             read_seconds=self._limits.request_timeout,
             draining=self._draining,
         )
-        self._acceptor = Acceptor(self._listener, make, self.server_state.connections, self._limits.most_connections)
+        self._acceptor = Acceptor(self._listener, make, self._limits.most_connections)
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._stop.is_set()

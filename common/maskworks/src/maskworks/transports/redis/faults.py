@@ -13,6 +13,7 @@ from maskworks.errors import TransportError
 TRANSIENT = (
     exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError, exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError, exceptions.TryAgainError, exceptions.MasterDownError, exceptions.ClusterDownError,
+    exceptions.RedisClusterException,
 )  # fmt: skip
 # Not transient, although the first of them counts as an error of the connection.
 REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)

@@ -40,6 +40,14 @@ class Group:
             return False
         return True
 
+    def check(self) -> None:
+        """Writes nothing, by a command that only a server performs which takes writes.
+
+        Raises:
+            redis.RedisError: it is away, a replica, or cannot write.
+        """
+        self._client.execute_command("XACK", self._stream, self._name, "0-0")
+
     def info(self) -> dict[str, Any]:
         """What the server says of the group.
 

@@ -6,12 +6,17 @@ redis-py copies every message several times, and of a burst of 78 MB it gets a t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
-import redis
+from redis import exceptions
 
+from maskworks.transports.redis.client import subscribers_pool
 from maskworks.transports.redis.resp import RespReader, Value
+
+_SILENCE = 10.0  # seconds after which a server is asked whether it is there: one that hangs or is cut off says nothing
+_PATIENCE = 20.0  # seconds for its answer
 
 
 class Listener:
@@ -27,8 +32,9 @@ class Listener:
         redis.ResponseError: it has another reason.
     """
 
-    def __init__(self, client: redis.Redis, pattern: str) -> None:
-        pool: Any = client.connection_pool
+    def __init__(self, client: Any, pattern: str) -> None:
+        self._heard, self._asked = time.monotonic(), False
+        pool: Any = subscribers_pool(client)
         self._pool, self._connection = pool, pool.get_connection()
         try:
             self._connection.send_command("PSUBSCRIBE", pattern)
@@ -40,8 +46,21 @@ class Listener:
             raise
 
     def arrives(self, timeout: float) -> bool:
-        """True as soon as a value begins, False if none does within `timeout` seconds."""
-        return self._reader.arrives(timeout)
+        """True as soon as a value begins, False if none does within `timeout` seconds.
+
+        Raises:
+            redis.ConnectionError: the server has said nothing for long, not even that it is there.
+        """
+        if self._reader.arrives(timeout):
+            self._heard, self._asked = time.monotonic(), False
+            return True
+        silent = time.monotonic() - self._heard
+        if silent > _SILENCE + _PATIENCE:
+            raise exceptions.ConnectionError(f"the server has said nothing for {silent:.0f} s")
+        if silent > _SILENCE and not self._asked:
+            self._connection.send_command("PING", check_health=False)
+            self._asked = True
+        return False
 
     def receive(self) -> bytearray | None:
         """The next message; None if it is something else.

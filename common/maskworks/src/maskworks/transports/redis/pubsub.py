@@ -19,9 +19,11 @@ from maskworks.config import RedisConfig
 from maskworks.errors import TransportError
 from maskworks.transports.redis.burst import Burst
 from maskworks.transports.redis.byte_queue import ByteQueue
+from maskworks.transports.redis.client import reconnect
 from maskworks.transports.redis.faults import REFUSED, is_transient
 from maskworks.transports.redis.listener import Listener
 from maskworks.transports.redis.overload import OverloadReplies
+from maskworks.transports.redis.role import role
 from maskworks.transports.redis.server import RedisServer, answer
 from maskworks.types import Format, Job, Outcome
 
@@ -56,7 +58,8 @@ class PubSubTransport:
         self._failure: TransportError | None = None
         self._closed = threading.Event()
         self._reader = threading.Thread(target=self._read, name="redis reader", daemon=True)
-        self._server.retry(self._server.client.ping)
+        if problem := self._server.retry(lambda: role(self._server.client)).problem:
+            log.warning("%s: %s", config.server_name, problem)
         self._reader.start()
 
     def count_overloads(self, count: Callable[[Outcome], None]) -> None:
@@ -76,7 +79,11 @@ class PubSubTransport:
         return self._queue.oldest_age
 
     def check(self) -> None:
-        self._server.check()
+        with self._server.errors():
+            problem = role(self._server.client).problem
+        if problem:
+            reconnect(self._server.client)
+            raise TransportError(f"{self._config.server_name}: {problem}")
 
     def receive(self, limit: int, timeout: float) -> Sequence[Job]:
         if self._overload.failure is not None:

@@ -7,27 +7,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import redis
 from redis import exceptions
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from maskworks.config import RedisConfig, RedisServerConfig
 from maskworks.errors import BadPrompt, GaveUp, TransportError
 from maskworks.transports.redis.backoff import Backoff
+from maskworks.transports.redis.client import close, connect, reconnect
 from maskworks.transports.redis.faults import REFUSED, TRANSIENT, TargetRefused, Unwritable, error_code, is_transient
 from maskworks.types import Outcome
 from maskworks.wire.reply import encode_error
 
 log = logging.getLogger(__name__)
 
-_CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 5.0  # in which the server has to say something
 _SEND_SECONDS = 30.0  # in which a large message has to be on its way and the server to say that it has it
 _LAST_TRIES_SECONDS = 6.0  # a server that says nothing is asked once more, but a large message is not sent again
-_READ_SIZE = 1 << 20
+
+_OF_CLUSTER = (
+    ": kept at another node of the cluster that this one is part of; use --redis_url redis+cluster://HOST:PORT"
+)
 
 Result = TypeVar("Result")
 
@@ -46,9 +46,8 @@ class RedisServer:
     """
 
     def __init__(self, config: RedisServerConfig, stop: threading.Event, give_up: float | None = None) -> None:
-        # Their methods are typed for clients that answer later, too.
-        self.client: Any = _connect(config, _ANSWER_SECONDS)
-        self.sender: Any = _connect(config, _SEND_SECONDS)
+        self.client = connect(config, _ANSWER_SECONDS)
+        self.sender = connect(config, _SEND_SECONDS)
         self._config, self._stop, self._give_up = config, stop, give_up
         self._failing_since_stop: float | None = None
         self._last_error: Exception | None = None
@@ -75,7 +74,7 @@ class RedisServer:
             yield
         except REFUSED as error:
             raise self.refusal(error) from None
-        except exceptions.RedisError as error:
+        except (exceptions.RedisError, exceptions.RedisClusterException) as error:
             kind = GaveUp if isinstance(error, TRANSIENT) else TransportError
             raise kind(f"{self._config.server_name}: {error}") from None
 
@@ -98,7 +97,11 @@ class RedisServer:
             except (*TRANSIENT, exceptions.ResponseError) as error:
                 if not is_transient(error):
                     kind = Unwritable if _is_target(error) else TransportError
-                    raise kind(f"{self._config.server_name}: {error}") from None
+                    hint = _OF_CLUSTER if isinstance(error, exceptions.MovedError) else ""
+                    raise kind(f"{self._config.server_name}: {error}{hint}") from None
+                if isinstance(error, exceptions.ReadOnlyError):
+                    reconnect(self.client)
+                    reconnect(self.sender)
                 if self._stop.is_set():
                     self._last_error, self._failing_since_stop = error, self._failing_since_stop or begun
                     time.sleep(0.1)
@@ -126,8 +129,8 @@ class RedisServer:
 
     def close(self) -> None:
         """Closes the connections."""
-        self.client.close()
-        self.sender.close()
+        close(self.client)
+        close(self.sender)
 
 
 def _is_target(error: Exception) -> bool:
@@ -165,21 +168,3 @@ def _addressed(outcome: Outcome, config: RedisConfig) -> tuple[str, bytes]:
     if outcome.error is None:
         return outcome.reply_to or config.redis_out, outcome.parts["reply"]
     return outcome.reply_to or config.errors_to, encode_error(outcome.error, outcome.id, outcome.meta)
-
-
-def _connect(config: RedisServerConfig, seconds: float) -> redis.Redis:
-    """A client without retries of its own; nothing is sent yet. The URL's options come before all others."""
-    settings: dict[str, Any] = {
-        "socket_connect_timeout": _CONNECT_SECONDS,
-        "socket_timeout": seconds,
-        "socket_keepalive": True,
-        "socket_read_size": _READ_SIZE,
-        "retry": Retry(NoBackoff(), 0),
-    }
-    if config.password is not None:
-        settings["password"] = config.password
-    if config.redis_url is not None:
-        if config.redis_url.startswith("unix://"):
-            del settings["socket_keepalive"]
-        return redis.Redis.from_url(config.redis_url, **settings)
-    return redis.Redis(host=config.redis_host, port=config.redis_port, db=config.redis_db, **settings)

@@ -23,10 +23,11 @@ from functools import partial
 from redis import exceptions
 
 from maskworks.config import RedisConfig
-from maskworks.errors import BadJson, Internal, TransportError
+from maskworks.errors import BadJson, ConfigError, Internal, TransportError
 from maskworks.transports.redis.faults import TRANSIENT, error_code, is_transient
 from maskworks.transports.redis.group import ABANDONED_MS, Entry, Group
 from maskworks.transports.redis.handover import Handover, stream_problem
+from maskworks.transports.redis.role import role
 from maskworks.transports.redis.server import RedisServer, answer
 from maskworks.transports.redis.transactions import Command, write
 from maskworks.types import Format, Job, Outcome
@@ -46,6 +47,7 @@ class StreamTransport:
 
     Raises:
         TransportError: the server refuses, or a stream of answers takes none.
+        ConfigError: the server is of a cluster, and the names of the streams do not share a slot.
     """
 
     def __init__(self, config: RedisConfig, message_format: Format, stop: threading.Event) -> None:
@@ -63,6 +65,7 @@ class StreamTransport:
         self._cursor: bytes | str = "0-0"
         self._closed = threading.Event()
         self._handover = Handover(self._server.sender, config.redis_in, config.redis_group)
+        self._check_place()
         self._server.retry(self._group.create)
         self._server.retry(self._handover.look_ahead)
         self._check_streams()
@@ -96,7 +99,8 @@ class StreamTransport:
         return max(0.0, time.time() - int(first[0][0].partition(b"-")[0]) / 1000) if first else 0.0
 
     def check(self) -> None:
-        self._server.check()
+        with self._server.errors():
+            self._group.check()
 
     def receive(self, limit: int, timeout: float) -> Sequence[Job]:
         return self._server.retry(lambda: self._with_group(limit, timeout))
@@ -124,10 +128,6 @@ class StreamTransport:
     def _in(self) -> str:
         return self._config.redis_in
 
-    @property
-    def _dead(self) -> str:
-        return f"{self._config.redis_in}_dead"
-
     def _with_group(self, limit: int, timeout: float) -> list[Job]:
         try:
             return self._receive(limit, timeout)
@@ -148,14 +148,24 @@ class StreamTransport:
         """
         self._pulses_are_back = time.monotonic() + 2 / 3 * self._config.redis_claim_idle
 
+    def _check_place(self) -> None:
+        found = self._server.retry(lambda: role(self._redis))
+        if found.mode == "sentinel":
+            raise TransportError(f"{self._config.server_name}: {found.problem}")
+        self._handover.one_slot = found.mode == "cluster"
+        if self._handover.one_slot and not self._config.shares_a_slot:
+            raise ConfigError([self._config.slot_problem])
+
     def _check_streams(self) -> None:
         """What cannot be written to is found out before there is work; no request can choose these."""
         for name in (self._config.redis_out, self._config.errors_to):
             if problem := self._server.retry(partial(stream_problem, self._redis, name)):
                 text = f"the key {name} {problem}; choose another name or remove it"
                 raise TransportError(f"--redis_out, --redis_err: {text}")
-        if problem := self._server.retry(partial(stream_problem, self._redis, self._dead)):
-            log.warning("the key %s %s: requests that end workers are answered, but not kept", self._dead, problem)
+        if problem := self._server.retry(partial(stream_problem, self._redis, self._config.dead_to)):
+            log.warning(
+                "the key %s %s: requests that end workers are answered, but not kept", self._config.dead_to, problem
+            )
 
     def _receive(self, limit: int, timeout: float) -> list[Job]:
         self._delivered.clear()
@@ -212,14 +222,14 @@ class StreamTransport:
 
     def _buried(self, entry: Entry, deliveries: int) -> Job:
         """Keeps an entry that ended several workers away from the others; its requester gets an error."""
-        payload, tries = (entry[1] or {}).get(PAYLOAD, b""), deliveries - 1
+        payload, tries, dead = (entry[1] or {}).get(PAYLOAD, b""), deliveries - 1, self._config.dead_to
         try:
-            write(self._server.sender, [self._dead], self._added(self._dead, payload))
-            log.error("entry %s: ended %d workers, moved to %s", entry[0].decode(), tries, self._dead)
+            write(self._server.sender, [dead], self._added(dead, payload))
+            log.error("entry %s: ended %d workers, moved to %s", entry[0].decode(), tries, dead)
         except exceptions.ResponseError as error:
             if is_transient(error):
                 raise
-            log.error("entry %s: ended %d workers, not kept in %s: %s", entry[0].decode(), tries, self._dead, error)
+            log.error("entry %s: ended %d workers, not kept in %s: %s", entry[0].decode(), tries, dead, error)
         fault = Internal(f"given up after {tries} tries (--redis_max_deliveries): the workers ended with it")
         return replace(self._job(entry), error=fault)
 
