@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -171,9 +172,36 @@ def test_as_many_dear_requests_as_the_loop_holds_do_not_keep_others_out(slow, mo
             for each in dear:
                 each.given_up.set()
 
-    transport = MemoryTransport([*dear, job("cheap", 2, "another")])
-    Loop(transport, Pipeline(predictor=Chunks()), LoopConfig(), threading.Event(), on_outcome=note).run()
+    def work(name):
+        assert time.monotonic() < deadline, "the cheap request did not come in"
+
+    transport, deadline = MemoryTransport([*dear, job("cheap", 2, "another")]), time.monotonic() + 60
+    Loop(transport, Pipeline(predictor=Chunks(work)), LoopConfig(), threading.Event(), on_outcome=note).run()
     assert [job.id for job, outcome in transport.outcomes if outcome.error is None] == ["cheap"]
+
+
+@pytest.mark.parametrize("large", [4, 6, 10])
+def test_answers_that_take_long_to_write_hold_no_others_back(large, monkeypatch):
+    """Also as many of them as the loop holds, or has threads for."""
+    monkeypatch.setattr(loop_module, "_LARGE_ANSWER", 500)
+    let_go = threading.Event()
+
+    def write(prediction):
+        if len(prediction.instances) > 1:
+            assert let_go.wait(60)
+        return {}
+
+    def asked(name, objects):
+        return a_job(name, encoded(), prompt(objects=[{"points": POINTS}] * objects), format=Steps(writer=write))
+
+    def note(job, outcome):
+        if job.id == "small":
+            let_go.set()
+
+    transport = MemoryTransport([*(asked(f"{number}", 3) for number in range(large)), asked("small", 1)])
+    Loop(transport, Pipeline(predictor=Bright()), LoopConfig(), threading.Event(), on_outcome=note).run()
+    assert transport.outcomes[0][0].id == "small"
+    assert len(transport.outcomes) == large + 1
 
 
 class Channel(MemoryTransport):

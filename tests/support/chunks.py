@@ -1,6 +1,6 @@
 """A model that works in chunks: as many as the label of the first prompt says. `python chunks.py FLAGS` is a worker.
 
-A label of 66 raises in the second chunk, of 99 has no end. CHUNK_SECONDS is how long a chunk takes.
+A label of 66 raises in the second chunk, of 111 has no end. CHUNK_SECONDS is how long a chunk takes.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from maskworks.commands import serve
+from maskworks.commands.model import Model
 from maskworks.commands.poll import predict_poll
 from maskworks.commands.redis import predict_redis
+from maskworks.config import ModelConfig
 from maskworks.predictor import Result, Work
 from maskworks.types import Instance, Request
-from tests.support.bright import MODEL as BRIGHT
 
-BROKEN, ENDLESS = 66, 99
+BROKEN, ENDLESS = 66, 111
 
 
 class Chunks:
@@ -50,6 +50,8 @@ class Chunks:
 
     def _chunks(self, request: Request) -> Work:
         label = request.prompts[0].label
+        if label == ENDLESS:
+            print("begun:", request.id, file=sys.stderr, flush=True)
         try:
             for number in itertools.count() if label in (BROKEN, ENDLESS) else range(label):
                 if label == BROKEN and number == 1:
@@ -69,7 +71,7 @@ def _model() -> Chunks:
     return Chunks(lambda name: time.sleep(seconds))
 
 
-MODEL = replace(BRIGHT, name="chunks", title="Chunks", load=lambda config: _model())
+MODEL = Model(name="chunks", title="Chunks", prompt_suffix=".points", config=ModelConfig, load=lambda config: _model())
 
 if __name__ == "__main__":
     commands = {"poll": predict_poll, "redis": predict_redis, "http": serve.serve}

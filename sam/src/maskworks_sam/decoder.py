@@ -17,8 +17,8 @@ from maskworks_sam.preprocessing import input_size
 
 # What a token stands for, as places in a table of embeddings: the label of a click, or the corner of a box.
 _PADDING, _FIRST_CORNER, _LAST_CORNER = -1, 2, 3
-# For the scores of one attention of the decoder.
-_SCORES_BYTES = 256 * 2**20
+# For the scores of one attention of the decoder. On a CPU more would only make chunks of work longer.
+_SCORES_BYTES = {"cpu": 16 * 2**20, "cuda": 256 * 2**20}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,8 @@ class Decoder:
         height, width = self._prompts.image_embedding_size
         tokens = length + 1 + self._decoder.num_mask_tokens
         scores: int = self._decoder.transformer.layers[0].self_attn.num_heads * tokens * (tokens + height * width)
-        return min(max(_SCORES_BYTES // (4 * scores), 1), self._most)
+        most = _SCORES_BYTES["cpu" if self.device.type == "cpu" else "cuda"]
+        return min(max(most // (4 * scores), 1), self._most)
 
     def _sparse(self, tokens: Sequence[tuple[Floats, list[int]]]) -> Tensor:
         """(B, n, 256) embeddings of clicks and corners, for prompts of n tokens each."""

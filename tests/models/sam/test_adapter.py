@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from maskworks.pipeline import Pipeline
+from maskworks_sam.decoder import _SCORES_BYTES
 from tests.support.jobs import a_job
 from tests.support.sam_models import adapter, photo, real_objects, request_for, whole
 from tests.support.samples import encoded
@@ -102,8 +103,10 @@ def test_long_prompts_are_decoded_a_few_at_a_time(sam, monkeypatch):
     clicks = [{"x": 10 + i, "y": 20 + i, "label": i % 2} for i in range(200)]
     request = request_for(photo(), objects=[{"points": clicks[i:] + clicks[:i]} for i in range(16)])
     decode = partial(sam._decoder.decode, sam._embedder.embed([photo()])[0].values, request.prompts, request.size)
+    monkeypatch.setitem(_SCORES_BYTES, "cpu", 2**30)
+    monkeypatch.setattr(sam._decoder, "_most", 16)
     together = decode()
-    monkeypatch.setattr("maskworks_sam.decoder._SCORES_BYTES", 2**20)
+    monkeypatch.setitem(_SCORES_BYTES, "cpu", 2**20)
     with PeakMemory() as memory:
         found = decode()
     assert memory.peak < 20 * 2**20

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 CODEC_THREADS = 4
 _SLOW_SECONDS = 1.0  # a decode that takes longer holds nothing else back
 _MOST_SLOW = 8
+_LARGE_ANSWER = 200_000_000  # pixels of masks from which on an answer is written beside all others: half a second
 _GRACE_SECONDS = 8.0  # for what is in flight when the worker is asked to stop; containers get ten
 _TICK = 0.2  # seconds after which a waiting thread looks whether it should stop
 _LONGEST_PAUSE = 30.0
@@ -79,9 +80,11 @@ class Loop:
         self._receiver = ThreadPoolExecutor(1, "receive")
         self._decoders = ThreadPoolExecutor(self._most_in_flight + _MOST_SLOW, "decode")
         self._encoders = ThreadPoolExecutor(1 if in_order else codec_threads, "encode")
+        self._large_encoder = ThreadPoolExecutor(1, "encode large")
         self._receiving: Future[list[Future[Decoded]]] | None = None
         self._decoding: dict[Future[Decoded], float] = {}  # in the order of arrival, and when it began
         self._delivering: dict[Future[Outcome], Job] = {}
+        self._large: set[Future[Outcome]] = set()  # of these the answers that take long to write
         self._turns = Turns(pipeline, config.batch_size, in_order=in_order)
         self._error: TransportError | None = None
         self._pause = 0.0
@@ -179,7 +182,7 @@ class Loop:
         """How many jobs do not count because they take long, so that others come in beside them."""
         before = time.monotonic() - _SLOW_SECONDS
         decoding = sum(began < before and not future.done() for future, began in self._decoding.items())
-        return 0 if self._in_order else min(decoding + self._turns.slow, _MOST_SLOW)
+        return 0 if self._in_order else min(decoding + self._turns.slow + len(self._large), _MOST_SLOW)
 
     def _turn(self) -> int:
         """Lets the model work for a moment, or on a batch; how many jobs have left it."""
@@ -192,7 +195,11 @@ class Loop:
         return len(ended)
 
     def _deliver(self, item: Decoded, found: Result) -> None:
-        self._delivering[self._encoders.submit(self._finish, item, found)] = item.job
+        large = not self._in_order and _mask_pixels(found) > _LARGE_ANSWER
+        future = (self._large_encoder if large else self._encoders).submit(self._finish, item, found)
+        self._delivering[future] = item.job
+        if large:
+            self._large.add(future)
 
     def _await(self, futures: Collection[Future[Any]], seconds: float = math.inf) -> None:
         """Waits for the first of these."""
@@ -214,6 +221,7 @@ class Loop:
         for future in [future for future in self._delivering if future.done()]:
             self._liveness.step()
             job = self._delivering.pop(future)
+            self._large.discard(future)
             try:
                 outcome = future.result()
             except TransportError as error:
@@ -257,6 +265,7 @@ class Loop:
         self._liveness.end()
         self._decoders.shutdown()
         self._encoders.shutdown()
+        self._large_encoder.shutdown()
         self._receiver.shutdown()
         self._transport.close()
         self._face_error()
@@ -268,3 +277,10 @@ class Loop:
             self._error = error
         else:
             self._decoding.update(dict.fromkeys(receiving.result(), time.monotonic()))
+
+
+def _mask_pixels(found: Result) -> int:
+    """How many pixels the masks of an answer have."""
+    if isinstance(found, RequestError):
+        return 0
+    return sum(math.prod(instance.mask.shape) for instance in found if instance.mask is not None)
