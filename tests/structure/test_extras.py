@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from maskworks.commands.extra import BROUGHT
-from tests.support.distributions import ROOT, requirements
+from tests.support.distributions import ON_REQUEST, ROOT, requirements
 
 WEIGHTS = ROOT / "tests" / "golden" / "sam" / "small.safetensors"
 # What stands behind an extra, by module; with its submodules.
@@ -36,7 +36,7 @@ def python(code: str, absent: set[str], *arguments: str) -> subprocess.Completed
 
 def test_the_message_knows_all_that_the_extras_bring():
     base = {need.name for need in requirements("common/maskworks", extras=False)}
-    brought = {need.name for need in requirements("common/maskworks")} - base - {"maskworks"}
+    brought = {need.name for need in requirements("common/maskworks")} - base - {"maskworks", *ON_REQUEST}
     assert {name.replace("_", "-") for name in BROUGHT - {"hiredis"}} == brought
 
 

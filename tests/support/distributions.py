@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+# Extras that neither commands nor images bring, because of their licence.
+ON_REQUEST = frozenset({"pillow-heif"})
 PACKAGES = ("common/maskworks", "common/maskworks_torch", "dextr", "sam", "tensormask", "mmdetection")
 
 
