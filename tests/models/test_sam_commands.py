@@ -130,6 +130,25 @@ def test_the_embeddings_of_a_folder_ahead_of_time(folders, tmp_path):
     assert "damaged" in said
 
 
+def test_a_folder_without_images_that_are_read_is_told(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(12):
+        (images / f"{number:02}.jxl").write_bytes(b"\xff\x0a")
+    code, said = run_here(
+        embed.embed, "--model", CHECKPOINT, "--image_dir", images, "--embedding_cache", tmp_path / "cache"
+    )
+    assert code == 3
+    assert "0 computed, 0 were there, 0 failed" in said
+    assert f"left alone in {images}, JPEG XL, which is not read: 00.jxl, 01.jxl" in said
+    assert said.endswith("09.jxl and 2 more\n")
+    shutil.copy(PHOTOS / "cat.jpg", images)
+    assert (
+        run_here(embed.embed, "--model", CHECKPOINT, "--image_dir", images, "--embedding_cache", tmp_path / "cache")[0]
+        == 0
+    )
+
+
 def test_embeddings_that_had_to_go_again_are_told(tmp_path):
     images, cache = tmp_path / "images", tmp_path / "cache"
     images.mkdir()

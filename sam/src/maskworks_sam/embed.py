@@ -48,7 +48,9 @@ class EmbedConfig(EncoderConfig):
 
 
 def embed(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns the exit code: 3 if there are images whose embedding is not in the folder now."""
+    """Runs the command. Returns the exit code: 3 if there are images whose embedding is not in the folder now, or files
+    but no images.
+    """
     parser = options.new_parser("sam_embed", "Segment Anything: embeddings for the images in a folder, ahead of time.")
     options.add_model_options(parser, EmbedConfig, without=_ABOUT_IMAGES)
     add_flags(parser, "folder", EmbedConfig, only=_ABOUT_IMAGES)
@@ -67,33 +69,40 @@ def _embed(args: argparse.Namespace) -> int:
     from maskworks import log as logs
     from maskworks.freed_memory import keep_freed_memory
     from maskworks.shutdown import Shutdown
+    from maskworks.transports.folder.others import reasons
     from maskworks.transports.folder.scan import IMAGE_SUFFIXES
     from maskworks_sam.model import load_model
 
     logs.set_up(messages)
     keep_freed_memory()
-    paths = sorted(path for path in own.image_dir.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    entries = sorted(own.image_dir.iterdir())
+    paths = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES]
+    others = {path for path in entries if path.is_file() and not path.name.startswith(".")}.difference(paths)
+    left_alone = reasons(own.image_dir, (path.name for path in others), None)
     with Shutdown() as stop:
         embedder = load_model(own).embedder
         quiet = messages.quiet or not sys.stderr.isatty()
         with tqdm(total=len(paths), unit="image", dynamic_ncols=True, disable=quiet) as bar:
-            counts, files = {"hit": 0, "miss": 0, "failed": 0}, set[Path]()
+            counts, kept = {"hit": 0, "miss": 0, "failed": 0}, set[Path]()
             for path, embedding in _embeddings(paths, embedder, partial(_decode, limits), own.batch_size, stop):
                 if embedding is None or embedding.file is None:
                     outcome = "failed"
                 else:
                     outcome = "hit" if embedding.hit else "miss"
-                    files.add(embedding.file)
+                    kept.add(embedding.file)
                 log.debug("%s: %s", path.name, outcome)
                 counts[outcome] += 1
                 bar.update()
-    gone = sum(not file.exists() for file in files)
+    gone = sum(not file.exists() for file in kept)
     if gone:
         reason = f"--embedding_cache_gb {own.embedding_cache_gb:g} is too little for all of them; give more"
         log.warning("%d of the embeddings are no longer in the folder: %s", gone, reason)
     if not messages.quiet:
         say("{miss} computed, {hit} were there, {failed} failed".format(**counts))
-    return SOME_FAILED if counts["failed"] or gone else 0
+    for line in left_alone:
+        say(line)
+    nothing = bool(left_alone) and not paths
+    return SOME_FAILED if counts["failed"] or gone or nothing else 0
 
 
 def _embeddings(

@@ -15,6 +15,7 @@ from maskworks.commands.worker import read_settings, watched
 
 if TYPE_CHECKING:
     from maskworks.metrics import Metrics
+    from maskworks.transports.folder.transport import FolderTransport
 
 
 def predict_poll(model: Model, argv: Sequence[str] | None = None) -> int:
@@ -54,15 +55,20 @@ def _predict_poll(model: Model, name: str, args: argparse.Namespace) -> int:
         say(metrics.summary())
     if stop.is_set() and not folders.continuous and not settings.log.quiet:
         say(f"stopped before the end; what is left is in {folders.prediction_in}")
-    return _conclude(metrics, folders, transport.left_over)
+    return _conclude(metrics, folders, transport)
 
 
-def _conclude(metrics: Metrics, folders: config.FolderConfig, left_over: Sequence[str]) -> int:
+def _conclude(metrics: Metrics, folders: config.FolderConfig, transport: FolderTransport) -> int:
     """Says what needs attention after a run over a folder, and its exit code."""
     if folders.continuous:
         return 0
-    if left_over:
-        say(f"left in {folders.prediction_in}, the other file of the pair is missing: {', '.join(left_over[:10])}")
+    from maskworks.transports.folder.others import listed
+
+    if transport.left_over:
+        names = listed(transport.left_over)
+        say(f"left in {folders.prediction_in}, the other file of the pair is missing: {names}")
+    for line in transport.left_alone:
+        say(line)
     if metrics.failed:
         say(f"failed inputs and the reasons (*.error.json) are in {folders.failed}")
         return SOME_FAILED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from maskworks.images.heif import is_heic
+
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WebP", "GIF", "AVIF", "HEIC")
 _READ = (
     (b"\xff\xd8", "JPEG"), (b"\x89PNG", "PNG"), (b"BM", "BMP"), (b"GIF8", "GIF"),
@@ -31,13 +33,19 @@ _NETPBM = b"123456fF7"
 _BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"crx ": "a raw photo (CR3)", b"jxl ": "JPEG XL", b"qt  ": "a video"}
 
 
+def kind_of(data: bytes | bytearray) -> str:
+    """The kind of a file, one of FORMATS if it is read; "" if it is not known."""
+    head = bytes(data[:256])
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "WebP"
+    if is_heic(head):
+        return "HEIC"
+    return next((name for start, name in _READ if head.startswith(start)), "") or _other_kind(head)
+
+
 def unread(data: bytes | bytearray) -> str:
     """What there is to say of a file that no reader knows: its kind, or that it is broken, and what is expected."""
-    head = bytes(data[:256])
-    kind = next((name for start, name in _READ if head.startswith(start)), "")
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        kind = "WebP"
-    kind = kind or _other_kind(head)
+    kind = kind_of(data)
     if kind in FORMATS:
         return f"{kind} that is broken at its start; expected a complete image file"
     found = f"{kind}, which is not read" if kind else "not of a known format"

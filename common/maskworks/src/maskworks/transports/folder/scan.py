@@ -44,6 +44,7 @@ class Scan:
         growing: number of pairs that are still being written.
         lone_images: images that have no prompt yet.
         lone_prompts: prompts that have no image yet.
+        others: files that are neither images nor prompts by their names.
         seconds: of processor time that it took.
     """
 
@@ -51,6 +52,7 @@ class Scan:
     growing: int
     lone_images: tuple[str, ...]
     lone_prompts: tuple[str, ...]
+    others: tuple[str, ...] = ()
     seconds: float = field(default=0.0, compare=False)
 
 
@@ -94,7 +96,7 @@ class Scanner:
             OSError: the folder cannot be read or written.
         """
         began = time.thread_time()
-        images, prompts, present = self._list()
+        images, prompts, others, present = self._list()
         if self._seen is None:
             self._seen = self._by_their_time(present)
         seen = self._seen = {name: seen for name, seen in self._seen.items() if name in present}
@@ -112,20 +114,25 @@ class Scanner:
             else:
                 growing += 1
         lone_prompts = tuple(prompts[stem] for stem in sorted(prompts.keys() - images.keys()))
-        return Scan(tuple(ready), growing, tuple(lone_images), lone_prompts, time.thread_time() - began)
+        seconds = time.thread_time() - began
+        return Scan(tuple(ready), growing, tuple(lone_images), lone_prompts, tuple(others), seconds)
 
-    def _list(self) -> tuple[dict[str, list[str]], dict[str, str], dict[str, os.DirEntry[str]]]:
-        """Image names by stem, prompt name by stem, and every file by name.
+    def _list(self) -> tuple[dict[str, list[str]], dict[str, str], list[str], dict[str, os.DirEntry[str]]]:
+        """Image names by stem, prompt name by stem, names of other files, and every image and prompt by name.
 
         Files that wait for their other half may be many, so no more is asked of them than what the folder itself tells.
         """
         images: dict[str, list[str]] = {}
         prompts: dict[str, str] = {}
+        others: list[str] = []
         present: dict[str, os.DirEntry[str]] = {}
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 stem, suffix = stem_and_suffix(entry.name)
-                if entry.name.startswith(".") or not (suffix in IMAGE_SUFFIXES or suffix == self._prompt_suffix):
+                if entry.name.startswith("."):
+                    continue
+                if suffix not in IMAGE_SUFFIXES and suffix != self._prompt_suffix:
+                    others += [entry.name] * entry.is_file()
                     continue
                 if not entry.is_file(follow_symlinks=False) and _state(entry) is None:
                     continue
@@ -134,7 +141,7 @@ class Scanner:
                     prompts[stem] = min(entry.name, prompts.get(stem, entry.name))
                 else:
                     images.setdefault(stem, []).append(entry.name)
-        return images, prompts, present
+        return images, prompts, others, present
 
     def _by_their_time(self, present: dict[str, os.DirEntry[str]]) -> dict[str, _Seen]:
         """The files that are there at the first look, unchanged since their time by the clock that dates them.

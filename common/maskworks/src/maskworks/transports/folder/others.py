@@ -1,0 +1,61 @@
+"""Files in an input folder that are left alone: neither images nor prompts by their names. And why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from maskworks.images.signatures import FORMATS, kind_of
+from maskworks.regular_file import open_regular
+from maskworks.transports.folder.scan import stem_and_suffix
+
+_HEAD = 256  # bytes of a file that tell its kind
+_PROMPTS = (".points", ".prompt")
+_MOST_NAMES = 10
+
+
+def listed(names: Collection[str]) -> str:
+    """The names as text; of many the first ten, and how many more there are."""
+    first = ", ".join(list(names)[:_MOST_NAMES])
+    return first if len(names) <= _MOST_NAMES else f"{first} and {len(names) - _MOST_NAMES} more"
+
+
+def reasons(folder: Path, names: Iterable[str], prompt_suffix: str | None) -> list[str]:
+    """A line for each reason for which files of these names are left alone, with their names."""
+    by_reason: dict[str, list[str]] = {}
+    for name in sorted(names):
+        by_reason.setdefault(_reason(folder / name, prompt_suffix), []).append(name)
+    return [f"left alone in {folder}, {reason}: {listed(files)}" for reason, files in by_reason.items()]
+
+
+class NewOthers:
+    """Tells which of the files that are left alone have not been named yet.
+
+    A file is named when two looks have found it: writers that rename a file when it is complete have moved it by then.
+    """
+
+    def __init__(self) -> None:
+        self._present: set[str] = set()
+        self._named: set[str] = set()
+
+    def __call__(self, names: Collection[str]) -> set[str]:
+        new = (self._present & set(names)) - self._named
+        self._present = set(names)
+        self._named = (self._named & self._present) | new
+        return new
+
+
+def _reason(path: Path, prompt_suffix: str | None) -> str:
+    suffix = stem_and_suffix(path.name)[1]
+    if suffix in _PROMPTS:
+        return (
+            f"prompts for this model end in {prompt_suffix}" if prompt_suffix else "prompts, which nothing here needs"
+        )
+    try:
+        with open_regular(path) as file:
+            kind = kind_of(file.read(_HEAD))
+    except OSError:  # gone, no file, or not to be read
+        kind = ""
+    if kind in FORMATS:
+        return f"{kind} by their content but not by their names; rename them"
+    return f"{kind}, which is not read" if kind else f"no image files by their names ({suffix or 'no extension'})"
