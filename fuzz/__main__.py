@@ -21,6 +21,9 @@ TARGETS = {
     "pair": "requests:PAIR",
     "body": "requests:BODY",
     "image": "images:IMAGE",
+    "tiff": "pictures:TIFF",
+    "avif": "pictures:AVIF",
+    "heic": "pictures:HEIC",
     "state_dict": "checkpoints:STATE_DICT",
     "model_file": "checkpoints:MODEL_FILE",
     "sam_file": "models:SAM_FILE",
@@ -34,6 +37,7 @@ TARGETS = {
 }
 INSTRUMENTED = [
     "maskworks", "dextr", "maskworks_sam", "tensormask", "maskworks_tensormask", "maskworks_mmdet", "yaml", "PIL",
+    "tifffile",
 ]  # fmt: skip
 FOUND = Path(__file__).parent / "found"
 

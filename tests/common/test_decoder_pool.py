@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,14 @@ from maskworks.config import InputConfig
 from maskworks.errors import BadImage, ImageTooLarge, Overloaded, RequestError
 from maskworks.images.decoder_pool import PLACES, DecoderPool
 from maskworks.images.reader import decode_image
-from tests.support.bombs import progressive_jpeg, tiled_tiff
+from tests.support.bombs import (
+    large_avif,
+    progressive_jpeg,
+    tiff_that_unpacks,
+    tiff_with_a_large_jpeg,
+    tiled_tiff,
+    wide_tiff,
+)  # fmt: skip
 from tests.support.broken_images import broken_images
 from tests.support.children import children, command_line
 from tests.support.image_files import image_files
@@ -101,7 +109,9 @@ def test_what_is_beyond_a_limit_is_refused(alone):
 
 
 @pytest.mark.slow("works for the time that a decode may take")
-@pytest.mark.parametrize("bomb", [BOMB, tiled_tiff(1500)], ids=["progressive scans", "tiles of one pixel"])
+@pytest.mark.parametrize(
+    "bomb", [BOMB, tiled_tiff(1500), tiled_tiff(700, 16)], ids=["progressive scans", "tiles of one pixel", "deep tiles"]
+)
 def test_a_decode_that_takes_too_long_is_ended(alone, bomb):
     pool = alone(decode_timeout=0.6)
     with pytest.raises(ImageTooLarge, match=r"more than 0\.6 s of processor time \(--decode_timeout\)") as found:
@@ -118,6 +128,26 @@ def test_a_decode_that_takes_too_much_memory_is_ended(alone):
     with pytest.raises(ImageTooLarge, match="more memory than --max_pixels allows"):
         pool.decode(tiled_tiff(2600))
     check_good(pool)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        wide_tiff(100, 60_000), tiff_with_a_large_jpeg(60_000), tiff_that_unpacks(400_000_000), large_avif(1100),
+        wide_tiff(1100, 3),
+    ],
+    ids=["bands", "a large JPEG inside", "a piece that unpacks to much", "AVIF", "pixels"],
+)  # fmt: skip
+def test_small_files_that_want_much_memory_are_answered(alone, bomb):
+    """With what they hold, or with a refusal; and their decoder goes on."""
+    pool = alone(max_pixels=1_000_000, max_bytes=len(bomb) + len(GOOD))
+    check_good(pool)
+    before = set(decoders())
+    with suppress(BadImage, ImageTooLarge):
+        image, facts = pool.decode(bomb)
+        assert image.shape == (facts["height"], facts["width"], 3)
+    check_good(pool)
+    assert set(decoders()) <= before, "one has died"
 
 
 @pytest.mark.slow("works for some seconds")

@@ -230,4 +230,4 @@ def test_boxes_without_masks(setting, original, shapes, tmp_path):
 def test_an_image_that_is_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.jpg")
     with pytest.raises(DatasetError, match="is no regular file"):
-        coco_dataset._read_image(Record(tmp_path / "a.jpg", 1, 1, ()), "BGR")
+        coco_dataset.read_image(Record(tmp_path / "a.jpg", 1, 1, ()), "BGR")

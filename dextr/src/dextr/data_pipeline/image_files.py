@@ -16,6 +16,8 @@ from PIL import Image
 
 from dextr.errors import ImageFileError
 from dextr.inference import pixels
+from maskworks.errors import RequestError
+from maskworks.images.trusted import is_read, read_trusted
 from maskworks.regular_file import open_regular
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -27,12 +29,15 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error,
 
 
 def read_photo(path: PathLike) -> Image.Image:
-    """The image, in mode RGB.
+    """The image, in mode RGB: as the commands read it for a prediction, and of further formats as Pillow does.
 
     Raises:
         FileNotFoundError: there is no such file.
         ImageFileError: it is broken, or no image.
     """
+    with _translated(path):
+        if is_read(Path(path)):
+            return Image.fromarray(read_trusted(Path(path)))
     with _opened(path) as image:
         image.load()
         return pixels.rgb_region(image, (0, 0, image.width, image.height))[0]
@@ -44,6 +49,9 @@ def check_photo(path: PathLike) -> Size:
     Raises:
         FileNotFoundError, ImageFileError: as for `read_photo`.
     """
+    if not _is_jpeg(path):
+        photo = read_photo(path)
+        return photo.height, photo.width
     with _opened(path) as image:
         width, height = image.size
         image.draft("RGB", (1, 1))  # a JPEG is read to its end, but an eighth of its size is computed
@@ -67,12 +75,24 @@ def read_labels(path: PathLike) -> NDArray[Any]:
         return np.asarray(image)
 
 
+def _is_jpeg(path: PathLike) -> bool:
+    with _translated(path), open_regular(Path(path)) as file:
+        return file.read(2) == b"\xff\xd8"
+
+
 @contextmanager
 def _opened(path: PathLike) -> Iterator[Image.Image]:
+    with _translated(path), open_regular(Path(path)) as file, Image.open(file) as image:
+        yield image
+
+
+@contextmanager
+def _translated(path: PathLike) -> Iterator[None]:
     try:
-        with open_regular(Path(path)) as file, Image.open(file) as image:
-            yield image
+        yield
     except (FileNotFoundError, ImageFileError):
         raise
+    except RequestError as error:
+        raise ImageFileError(f"{Path(path)} cannot be read: {error.message}; mend it or leave it out") from error
     except _BROKEN as error:
         raise ImageFileError(f"{Path(path)} cannot be read: {error}; mend it or leave it out") from error

@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch.utils.data import Dataset
 
+from maskworks.errors import RequestError
+from maskworks.images.trusted import is_read, read_trusted
 from maskworks.regular_file import open_regular
 from tensormask.config import Config
 from tensormask.config_values import shown
@@ -58,7 +60,7 @@ class CocoDataset(Dataset[Sample]):
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         index, seed = key
         record = self.records[index]
-        image = _read_image(record, self._format)
+        image = read_image(record, self._format)
         return self._augmentation.apply(image, record.annotations, np.random.default_rng(seed))
 
 
@@ -139,10 +141,20 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and abs(value) < _FARTHEST
 
 
-def _read_image(record: Record, image_format: str) -> Array:
+def read_image(record: Record, image_format: str) -> Array:
+    """The image of a record, upright, (H, W, 3) uint8 in the order of `BGR` or `RGB`.
+
+    Raises:
+        DatasetError: it cannot be read, or has another size than its record says.
+    """
     try:
-        with open_regular(record.path) as file, Image.open(file) as image:
-            upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        if is_read(record.path):  # as for a prediction
+            upright = read_trusted(record.path, exif="apply")
+        else:
+            with open_regular(record.path) as file, Image.open(file) as image:
+                upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except RequestError as error:
+        raise DatasetError(f"{record.path}: {error.message}") from None
     except (OSError, ValueError, SyntaxError) as error:
         raise DatasetError(f"{record.path}: cannot be read: {error}") from None
     if upright.shape[:2] != (record.height, record.width):

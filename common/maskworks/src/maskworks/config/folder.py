@@ -31,7 +31,7 @@ class FolderConfig(Config):
     )
     settle_wait: float = flag(
         "S",
-        "seconds without change after which a file is complete whose format marks no end (BMP, TIFF, WebP)",
+        "seconds without change after which a file is complete whose format marks no end (all but JPEG and PNG)",
         2.0,
         kind=float,
         least=0,
