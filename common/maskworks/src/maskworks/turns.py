@@ -6,7 +6,6 @@ is made up for. So beside one that asks for much, any other waits for a turn, no
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +48,7 @@ class _Entry(_Claim):
 
 @dataclass(slots=True, eq=False)
 class _Requester(_Claim):
-    """Who asks, and the jobs of that one; none if only the account is kept."""
+    """Who asks, and the jobs of that one."""
 
     entries: list[_Entry] = field(default_factory=list)
 
@@ -89,21 +88,15 @@ class Turns:
 
     def add(self, item: Decoded) -> None:
         """Takes a job that was decoded, or could not be."""
-        name = None if self._in_order else _name(item)
-        rank = min((other.rank for other in self._waiting()), default=0.0)
-        requester = self._requesters.setdefault(name, _Requester(rank))
-        if not requester.entries:
-            requester.rank = max(requester.rank, rank)
-        least = min((entry.rank for entry in requester.entries), default=0.0)
-        requester.entries.append(_Entry(least, item=item))
+        requester = self._requesters.setdefault(self._name(item), _Requester(_floor(self._requesters.values())))
+        requester.entries.append(_Entry(_floor(requester.entries), item=item))
 
     def turn(self) -> Ended:
         """Lets the next one have the model for a moment, or a batch begin; what has ended now leaves."""
         ended = self._end_unwanted()
-        waiting = self._waiting()
-        if not waiting:
+        if not self._requesters:
             return ended
-        entry = self._next(_least(waiting).entries)
+        entry = self._next(_least(self._requesters.values()).entries)
         return ended + (self._begin(entry) if entry.work is None else self._go_on(entry, entry.work))
 
     def keep(self, wanted: Callable[[Decoded], bool]) -> list[Decoded]:
@@ -163,28 +156,27 @@ class Turns:
     def _remove(self, entry: _Entry) -> None:
         if entry.work is not None:
             entry.work.close()
-        self._requester(entry).entries.remove(entry)
-        floor = min((requester.rank for requester in self._waiting()), default=math.inf)
-        # The account of one that has gone is kept for as long as it says more than that of a new one.
-        self._requesters = {
-            name: requester
-            for name, requester in self._requesters.items()
-            if requester.entries or requester.rank > floor
-        }
+        requester = self._requester(entry)
+        requester.entries.remove(entry)
+        if not requester.entries:
+            del self._requesters[self._name(entry.item)]
 
     def _requester(self, entry: _Entry) -> _Requester:
-        return self._requesters[None if self._in_order else _name(entry.item)]
+        return self._requesters[self._name(entry.item)]
 
-    def _waiting(self) -> list[_Requester]:
-        return [requester for requester in self._requesters.values() if requester.entries]
+    def _name(self, item: Decoded) -> str | None:
+        """The requester, as the transport knows it, or where it wants its answer."""
+        if self._in_order:
+            return None
+        return item.job.requester or (None if item.request is None else item.request.reply_to)
 
     def _entries(self) -> list[_Entry]:
-        return [entry for requester in self._waiting() for entry in requester.entries]
+        return [entry for requester in self._requesters.values() for entry in requester.entries]
 
 
-def _name(item: Decoded) -> str | None:
-    """The requester, as the transport knows it, or where it wants its answer."""
-    return item.job.requester or (None if item.request is None else item.request.reply_to)
+def _floor(claims: Iterable[_Claim]) -> float:
+    """Where one that comes later starts."""
+    return min((claim.rank for claim in claims), default=0.0)
 
 
 def _least(claims: Iterable[AnyClaim]) -> AnyClaim:
