@@ -70,7 +70,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     else:
         left_out = [item for item in items if reasons[item]]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in set(left_out)]
+    leaving = set(left_out)
+    items[:] = [item for item in items if item not in leaving]
     if "PYTEST_XDIST_WORKER" in os.environ:
         # The dear ones first, so that no process is left alone with them in the end.
         slow = Counter(_place(item.nodeid) for item in items if _reasons(item, LEVELS["quick"]))

@@ -42,6 +42,7 @@ def test_too_many_requests_are_told_to_come_back():
     assert {answer.status_code for answer in refused} == {503}
     assert all(answer.headers["retry-after"] == "1" for answer in refused)
     assert 5 <= len(answers) - len(refused) < 20
+    assert len([line for line in server.said if "overloaded" in line]) == 1  # however many there are
 
 
 def test_too_many_bytes_are_told_to_come_back():

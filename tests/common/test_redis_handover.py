@@ -32,6 +32,10 @@ def used_up(client, name):
     client.execute_command("XADD", name, LAST, "data", "last")
 
 
+def forbidden(client, name):
+    client.execute_command("ACL", "SETUSER", "default", "resetkeys", "~requests", "~results*")
+
+
 SPOILED = pytest.mark.parametrize("spoil", [a_string, used_up])
 
 
@@ -78,6 +82,13 @@ def test_a_request_stays_where_its_answer_may_not_go(client, hand_over, commands
     with pytest.raises((TargetRefused, exceptions.NoPermissionError)):
         hand_over("private", commands)
     assert (waiting(client), client.exists("private")) == ((1, 1), 0)
+
+
+@WAYS
+def test_an_answer_does_not_become_a_request(client, hand_over, commands):
+    with pytest.raises(TargetRefused):
+        hand_over("requests", commands)
+    assert waiting(client) == (1, 1)
 
 
 @WAYS
@@ -133,7 +144,7 @@ def test_a_stream_of_results_that_is_spoiled_loses_nothing(server, client, spoil
         stream_transport(server)
 
 
-@SPOILED
+@pytest.mark.parametrize("spoil", [a_string, used_up, forbidden])
 def test_what_ends_every_worker_is_answered_although_it_cannot_be_kept(server, client, spoil):
     """A stream of the dead that takes nothing used to make one request end all workers, one after the other."""
     client.xgroup_create("requests", "maskworks", "0", mkstream=True)

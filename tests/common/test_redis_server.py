@@ -81,6 +81,16 @@ def test_an_answer_that_cannot_go_where_it_is_wanted_goes_where_errors_go(away, 
     assert b"reply_to" in send.sent[1][1]
 
 
+def test_an_answer_that_no_server_takes_is_an_error_that_it_takes(away, monkeypatch):
+    """The server closes the connection on it, so it would be sent for ever."""
+    monkeypatch.setattr(redis_server, "_LONGEST", 5)
+    send = Command()
+    answer(away, Outcome(parts={"reply": b"result"}, id="large"), CONFIG, send)
+    answer(away, Outcome(parts={"reply": b"small"}), CONFIG, send)
+    assert [target for target, _ in send.sent] == ["results_errors", "results"]
+    assert b"image_too_large" in send.sent[0][1]
+
+
 @pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")
 def test_what_is_large_has_more_time(server, monkeypatch):
     monkeypatch.setattr(redis_server, "_ANSWER_SECONDS", 0.1)

@@ -67,6 +67,7 @@ def test_500_large_requests(server, client):
     assert len(found) == 500
 
 
+@pytest.mark.slow("starts processes")
 def test_results_do_not_go_into_something_else(server, client):
     client.xadd("requests", {"data": message(id="a")})
     client.set("results", "text")
@@ -78,6 +79,7 @@ def test_results_do_not_go_into_something_else(server, client):
     assert client.xlen("requests") == 1
 
 
+@pytest.mark.slow("starts processes")
 def test_the_server_is_restarted(server, client):
     with server.worker(*STREAM, seconds=0.05) as worker:
         for index in range(20):
@@ -91,6 +93,7 @@ def test_the_server_is_restarted(server, client):
     assert sum(map(len, found.values())) <= 24  # the 4 threads that answer may not have heard that they did
 
 
+@pytest.mark.slow("starts processes")
 def test_a_full_server_is_waited_for(server, client):
     with server.worker(*STREAM) as worker:
         client.xadd("requests", {"data": message(id="a")})
@@ -122,6 +125,7 @@ def test_the_backlog_is_what_nobody_has_in_hand(server, client):
     transport.close()
 
 
+@pytest.mark.slow("starts processes")
 def test_a_deleted_stream_is_made_again(server, client):
     with server.worker(*STREAM) as worker:
         client.xadd("requests", {"data": message(id="a")})

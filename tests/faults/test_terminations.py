@@ -29,6 +29,7 @@ def test_no_request_is_lost_in_30_terminations(tmp_path):
 
 
 @pytest.mark.heavy("starts and stops 1000 servers")
+@pytest.mark.timeout(3600)
 def test_no_request_is_lost_in_1000_terminations(tmp_path):
     check_terminations(1000, tmp_path)
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.container import ROOT, USER, VERSIONS, fill
 
+pytestmark = pytest.mark.slow("starts containers")
+
 
 def test_all_commands_are_there_and_say_what_they_do(image):
     for command in image.commands:

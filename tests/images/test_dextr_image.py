@@ -11,6 +11,8 @@ from tests.support.container import ROOT, fill
 from tests.support.redis_process import SERVER, Listener, RedisProcess, mask_of
 from tests.support.workplace import wait_until
 
+pytestmark = pytest.mark.slow("starts containers")
+
 PHOTOS = ROOT / "dextr" / "demo" / "photos"
 GRACE = 10  # seconds after which `docker stop` kills
 POLL = ["dextr_predict_poll", "--model", "demo", "--prediction_in", "/data/in", "--prediction_out", "/data/out"]

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.container import ROOT, USER, fill
 
+pytestmark = pytest.mark.slow("starts containers")
+
 GOLDEN = ROOT / "tests" / "golden"
 PHOTO = ROOT / "dextr" / "demo" / "photos" / "coffee.jpg"
 # What is mapped to /model and /data/in, and the flags that name the model.

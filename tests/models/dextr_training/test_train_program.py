@@ -165,6 +165,7 @@ def test_going_on_from_a_model(folder, capsys):
     assert 0 < max(moved) < 0.0051  # Adam's first step is as long as the rate
 
 
+@pytest.mark.slow("trains a network")
 def test_backbone_weights(folder, capsys, monkeypatch):
     torch.manual_seed(1)
     weights = mobilenet_v3_small(weights=None).state_dict()
@@ -188,6 +189,7 @@ def test_backbone_weights(folder, capsys, monkeypatch):
     assert f"put their file into {folder}/empty/hub/checkpoints" in said
 
 
+@pytest.mark.slow("trains a network")
 def test_a_loss_that_is_not_finite(folder, capsys):
     assert main(["job", *LABELS, *SMALL, "--opt_type=sgd", "--learning_rate=1e30"]) == 1
     said = capsys.readouterr().err

@@ -117,6 +117,7 @@ def test_resume_before_there_is_a_checkpoint(folder, uninterrupted, monkeypatch,
     assert curve(folder, "anew", *COLUMNS) == uninterrupted
 
 
+@pytest.mark.slow("trains a network")
 def test_resume_of_what_is_done_or_has_changed(folder, uninterrupted, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     before = (folder / "checkpoints" / "whole.pth").read_bytes()
@@ -135,6 +136,7 @@ def test_resume_of_what_is_done_or_has_changed(folder, uninterrupted, monkeypatc
     assert (folder / "checkpoints" / "whole.pth").read_bytes() == before
 
 
+@pytest.mark.slow("trains a network")
 def test_resume_from_a_model_without_training(folder, uninterrupted, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     best = folder / "checkpoints" / "whole.best.pth"

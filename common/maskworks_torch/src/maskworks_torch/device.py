@@ -36,6 +36,10 @@ def select_device(name: str) -> str:
     if name == "auto":
         name = "cuda:0" if torch.cuda.is_available() else "cpu"
     try:
+        torch.device(name)
+    except RuntimeError:  # with a list of twenty kinds
+        raise DeviceError(f"--device {name}: no such device; expected auto, cpu or cuda:N") from None
+    try:
         (torch.ones(1, device=name) + 1).item()
     except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).partition("\n")[0]

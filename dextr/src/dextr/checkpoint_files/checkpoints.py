@@ -170,5 +170,6 @@ def _load_safetensors(path: Path) -> Checkpoint:
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is a broken safetensors file ({error}); get it anew") from error
     if values.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is a safetensors file of format {values.get('format')!r}; expected {FORMAT!r}")
+        found = f"names the format {values['format']!r}" if "format" in values else "names no format"
+        raise CheckpointError(f"{path} is no model of DEXTR: its header {found}; expected {FORMAT!r}")
     return Checkpoint.from_values(values, str(path))

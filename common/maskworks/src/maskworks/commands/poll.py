@@ -52,6 +52,8 @@ def _predict_poll(model: Model, name: str, args: argparse.Namespace) -> int:
             metrics = loop.run()
     if not settings.log.quiet:
         say(metrics.summary())
+    if stop.is_set() and not folders.continuous and not settings.log.quiet:
+        say(f"stopped before the end; what is left is in {folders.prediction_in}")
     return _conclude(metrics, folders, transport.left_over)
 
 

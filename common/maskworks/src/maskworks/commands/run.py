@@ -8,6 +8,7 @@ from functools import partial
 
 from maskworks.commands.extra import missing_extra
 from maskworks.errors import ConfigError, MaskworksError
+from maskworks.shutdown import Interrupted
 
 SOME_FAILED = 3
 NOT_INSTALLED = 1
@@ -43,6 +44,9 @@ def run_command(
             raise
         complain(f"{parser.prog}: {text}")
         return NOT_INSTALLED
+    except Interrupted:
+        say(f"{parser.prog}: stopped before the model was loaded")
+        return 0
     except KeyboardInterrupt:  # before the handlers of `Shutdown` are in place
         return INTERRUPTED
 

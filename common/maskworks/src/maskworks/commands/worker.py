@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from maskworks.liveness import Liveness
     from maskworks.loop import Loop
     from maskworks.pipeline import Pipeline
+    from maskworks.shutdown import Shutdown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,10 @@ class Settings:
         return Liveness(self.metrics.stuck_after)
 
     @contextmanager
-    def pipeline(self, model: Model, stop: threading.Event) -> Iterator[Pipeline]:
+    def pipeline(self, model: Model, stop: Shutdown) -> Iterator[Pipeline]:
         """The pipeline around the loaded model, with decoder processes that start beside its loading.
+
+        A signal interrupts the loading.
 
         From here on this process keeps the memory that it frees, as images and networks need the same again and again.
 
@@ -53,7 +55,7 @@ class Settings:
         keep_freed_memory()
         with new_decoder(self.input, stop) as decoder:
             try:
-                with memory_errors():
+                with memory_errors(), stop.interrupting():
                     predictor = model.load(self.model)
             except OutOfMemory:
                 raise DeviceError(

@@ -72,5 +72,7 @@ def _usable_folder(name: str, folder: Path) -> Iterator[str]:
         existing = existing.parent
     if not existing.is_dir():
         yield f"--{name}: {existing} is a file; expected a folder"
+    elif os.statvfs(existing).f_flag & os.ST_RDONLY:
+        yield f"--{name}: {existing} is on a read-only file system; choose another folder"
     elif not os.access(existing, os.W_OK | os.X_OK):
         yield f"--{name}: no permission to write in {existing}; change its owner or mode, or choose another folder"

@@ -76,7 +76,8 @@ def _extreme_points(points: Sequence[Any], path: str) -> Floats:
         if not isinstance(point, list) or len(point) != 2:
             raise BadPrompt(f"{path}[{index}]", _shown(point), "a pair [x, y]")
     if len(points) < 4:
-        raise BadPrompt(path, f"{len(points)} points", "the 4 extreme points of the object or more")
+        number = "1 point" if len(points) == 1 else f"{len(points)} points"
+        raise BadPrompt(path, number, "the 4 extreme points of the object or more")
     return np.array([[_number(v, f"{path}[{i}][{j}]") for j, v in enumerate(p)] for i, p in enumerate(points)])
 
 

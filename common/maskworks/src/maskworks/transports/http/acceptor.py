@@ -12,6 +12,7 @@ from functools import partial
 from maskworks.errors import Overloaded, reason_of
 from maskworks.transports.http.listener import begin_no_handshake
 from maskworks.transports.http.media import JSON
+from maskworks.transports.http.sparing import Sparing
 from maskworks.wire.reply import encode_error
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,6 @@ _REFUSAL_SECONDS = 2.0  # for a client to take the refusal
 _PAUSE_SECONDS = 0.2  # until the next try where the system has nothing left for a connection
 _HANDSHAKE_SECONDS = 0.1  # for handshakes that have begun, at the end
 _TAKE_SECONDS = 1.0  # for what waits in the kernel's queue, at the end
-_WARNING_SECONDS = 60.0  # between two warnings
 
 
 class Acceptor:
@@ -43,7 +43,7 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._being_made: set[asyncio.Task[None]] = set()
         self._refused: dict[socket.socket, asyncio.TimerHandle] = {}
-        self._next_warning = 0.0
+        self._full, self._nothing_left, self._ended = (Sparing(log) for _ in range(3))
         self._resume()
 
     async def take_waiting(self) -> None:
@@ -86,7 +86,9 @@ class Acceptor:
             except (InterruptedError, ConnectionAbortedError):
                 continue
             except OSError as error:
-                self._warn(f"connections wait, as the system has nothing left for them: {reason_of(error)}")
+                self._nothing_left.warn(
+                    f"connections wait, as the system has nothing left for them: {reason_of(error)}"
+                )
                 self._pause()
                 self._loop.call_later(_PAUSE_SECONDS, self._resume)
                 return False
@@ -106,14 +108,14 @@ class Acceptor:
         except OSError as error:
             connection.close()
             self._lost()
-            self._warn(f"a connection ended at once: {reason_of(error)}")
+            self._ended.warn(f"a connection ended at once: {reason_of(error)}")
 
     def _lost(self) -> None:
         self._open -= 1
 
     def _refuse(self, connection: socket.socket) -> None:
         """Answers without a question. Closing at once could reset the answer, so the client may close first."""
-        self._warn(f"{self._most} connections are open (--max_connections); others are told to come back")
+        self._full.warn(f"{self._most} connections are open (--max_connections); others are told to come back")
         with suppress(OSError):  # it has gone
             connection.send(self._refusal)
             connection.shutdown(socket.SHUT_WR)
@@ -135,12 +137,6 @@ class Acceptor:
         self._loop.remove_reader(connection)
         connection.close()
         self._resume()
-
-    def _warn(self, text: str) -> None:
-        """From time to time, however often it happens."""
-        if self._loop.time() >= self._next_warning:
-            self._next_warning = self._loop.time() + _WARNING_SECONDS
-            log.warning("%s", text)
 
 
 def _refusal(most: int) -> bytes:

@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from maskworks.config import HttpConfig, InputConfig
-from maskworks.errors import HttpError, Internal, RequestError, TimedOut
+from maskworks.errors import HttpError, Internal, Overloaded, RequestError, TimedOut
 from maskworks.liveness import Liveness
 from maskworks.transports.http.admission import Admission
 from maskworks.transports.http.body import drain, gone, read_body
@@ -29,6 +29,7 @@ from maskworks.transports.http.media import JSON, media_type_of
 from maskworks.transports.http.openapi import describe
 from maskworks.transports.http.page import page, page_headers
 from maskworks.transports.http.readiness import Readiness
+from maskworks.transports.http.sparing import Sparing
 from maskworks.transports.http.token import check_token
 from maskworks.transports.http.transport import HttpTransport
 from maskworks.types import Job, Outcome
@@ -81,6 +82,7 @@ class HttpApp:
         self._page_text = page(title, prompts, with_token=config.token is not None, exif=input_config.exif)
         self._admission = Admission(config.max_waiting, config.queue_bytes)
         self._names = itertools.count(1)
+        self._overloads = Sparing(log)
         self._registry = registry
         self._answers = Counter("maskworks_http_answers", "Answers by status", ["status"], registry=registry)
 
@@ -169,7 +171,11 @@ class HttpApp:
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
-        log.warning("%s %s: %s: %s", request.method, request.url.path, error.code, error.message)
+        text = f"{request.method} {request.url.path}: {error.code}: {error.message}"
+        if isinstance(error, Overloaded):
+            self._overloads.warn(text)
+        else:
+            log.warning("%s", text)
         return await self._closing(request, self._error(error, request.query_params.get("id")))
 
     async def _failed(self, request: Request, error: Exception) -> Response:

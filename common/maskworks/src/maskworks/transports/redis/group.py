@@ -8,11 +8,31 @@ from typing import Any
 
 from redis import exceptions
 
+from maskworks.transports.redis.faults import is_transient
 from maskworks.transports.redis.transactions import write
 
 log = logging.getLogger(__name__)
 
 ABANDONED_MS = 2**31 - 1  # idle for so long is only what was given back
+
+# Entries that were given back are in its hands: a worker that ends takes nothing along, and can leave the group.
+_NOBODY = "given-back"
+
+# Its key: the stream. Its arguments: the group, and for how many milliseconds nothing was heard of a consumer.
+_FORGET = """
+local forgotten = {}
+for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local said = {}
+  for at = 1, #consumer, 2 do
+    said[consumer[at]] = consumer[at + 1]
+  end
+  if said.pending == 0 and said.idle >= tonumber(ARGV[2]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], said.name)
+    forgotten[#forgotten + 1] = said.name
+  end
+end
+return forgotten
+"""
 
 Entry = tuple[bytes, dict[bytes, bytes] | None]
 
@@ -78,7 +98,7 @@ class Group:
         """Lets others have an entry at once, without counting this delivery; unreachable, the server will anyway."""
         try:
             self._client.xclaim(
-                self._stream, self._name, self.consumer, 0, [entry], idle=ABANDONED_MS, retrycount=deliveries - 1,
+                self._stream, self._name, _NOBODY, 0, [entry], idle=ABANDONED_MS, retrycount=deliveries - 1,
                 justid=True,
             )  # fmt: skip
         except exceptions.RedisError as error:
@@ -88,6 +108,20 @@ class Group:
         """How often an entry in hand was delivered."""
         states = self._client.xpending_range(self._stream, self._name, entry, entry, 1)
         return states[0]["times_delivered"] if states else 1
+
+    def forget(self, idle_ms: int) -> None:
+        """Takes consumers out of the group that have nothing in hand and were not heard of for so long.
+
+        One step on the server: with a consumer that has entries in hand these would be gone. One that lives after all
+        is made again by its next command.
+        """
+        try:
+            for name in self._client.eval(_FORGET, 1, self._stream, self._name, idle_ms):
+                log.info("consumer %s: not heard of for long, taken out of the group", name.decode(errors="replace"))
+        except exceptions.ResponseError as error:
+            if is_transient(error):
+                raise
+            log.debug("no consumer is taken out of the group: %s", error)
 
     def leave(self) -> None:
         """Takes this consumer out of the group if nothing is in its hands."""

@@ -65,7 +65,7 @@ class Handover:
 
     def __init__(self, client: Any, source: str, group: str) -> None:
         self._client, self._source, self._group = client, source, group
-        self._by_script = True
+        self.by_script = True  # until the server says that this user may not
         self.one_slot = False  # whether all keys of a command have to share a hash slot, as in a cluster
 
     def look_ahead(self) -> None:
@@ -98,8 +98,10 @@ class Handover:
             redis.OutOfMemoryError: the server is full, and it is too old or does not let this user go beyond its limit.
             redis.RedisError: it is away or refuses.
         """
+        if target == self._source:
+            raise TargetRefused(f"{target!a} is where requests come from, and the answer would be one")
         self._check_slot(target)
-        if self._by_script:
+        if self.by_script:
             try:
                 return self._given_by_script(entry, target, added)
             except exceptions.NoPermissionError as error:
@@ -116,7 +118,7 @@ class Handover:
             )
 
     def _without_scripts(self, error: Exception) -> None:
-        self._by_script = False
+        self.by_script = False
         log.warning("%s; %s", error, _WITHOUT_SCRIPTS)
 
     def _given_by_script(self, entry: bytes, target: str, added: Command) -> bool:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from redis import exceptions
 
 from maskworks.config import RedisConfig, RedisServerConfig
-from maskworks.errors import BadPrompt, GaveUp, TransportError
+from maskworks.errors import BadPrompt, GaveUp, ImageTooLarge, TransportError
 from maskworks.transports.redis.backoff import Backoff
 from maskworks.transports.redis.client import close, connect, reconnect
 from maskworks.transports.redis.faults import REFUSED, TRANSIENT, TargetRefused, Unwritable, error_code, is_transient
@@ -25,6 +25,7 @@ _ANSWER_SECONDS = 5.0  # in which the server has to say something
 _SEND_SECONDS = 30.0  # in which a large message has to be on its way and the server to say that it has it
 _LAST_TRIES_SECONDS = 6.0  # a server that says nothing is asked once more, but a large message is not sent again
 
+_LONGEST = 512 << 20  # bytes of one value, if the server's proto-max-bulk-len is what it is by default
 _OF_CLUSTER = (
     ": kept at another node of the cluster that this one is part of; use --redis_url redis+cluster://HOST:PORT"
 )
@@ -165,6 +166,9 @@ def answer(server: RedisServer, outcome: Outcome, config: RedisConfig, send: Cal
 
 
 def _addressed(outcome: Outcome, config: RedisConfig) -> tuple[str, bytes]:
-    if outcome.error is None:
-        return outcome.reply_to or config.redis_out, outcome.parts["reply"]
-    return outcome.reply_to or config.errors_to, encode_error(outcome.error, outcome.id, outcome.meta)
+    error, text = outcome.error, outcome.parts.get("reply", b"")
+    if len(text) > _LONGEST:  # the server would close the connection, again and again
+        error = ImageTooLarge(f"the answer has {len(text)} bytes, and a server takes {_LONGEST}; ask for less at once")
+    if error is None:
+        return outcome.reply_to or config.redis_out, text
+    return outcome.reply_to or config.errors_to, encode_error(error, outcome.id, outcome.meta)

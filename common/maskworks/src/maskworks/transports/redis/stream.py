@@ -24,9 +24,10 @@ from redis import exceptions
 
 from maskworks.config import RedisConfig
 from maskworks.errors import BadJson, ConfigError, Internal, TransportError
-from maskworks.transports.redis.faults import TRANSIENT, error_code, is_transient
+from maskworks.transports.redis.faults import TRANSIENT, Unwritable, error_code, is_transient
 from maskworks.transports.redis.group import ABANDONED_MS, Entry, Group
 from maskworks.transports.redis.handover import Handover, stream_problem
+from maskworks.transports.redis.memory import MemoryWatch
 from maskworks.transports.redis.role import role
 from maskworks.transports.redis.server import RedisServer, answer
 from maskworks.transports.redis.transactions import Command, write
@@ -35,6 +36,11 @@ from maskworks.types import Format, Job, Outcome
 log = logging.getLogger(__name__)
 
 PAYLOAD = b"data"
+_LONG_IDLE = 10  # times --redis_claim_idle
+_GONE = (
+    "the stream or its group is gone, with all that waited there, and is made again; it was deleted or dropped "
+    "(DEL, FLUSHALL, a maxmemory-policy other than noeviction), or the server lost its data (appendonly yes keeps it)"
+)
 
 
 class StreamTransport:
@@ -65,6 +71,8 @@ class StreamTransport:
         self._cursor: bytes | str = "0-0"
         self._closed = threading.Event()
         self._handover = Handover(self._server.sender, config.redis_in, config.redis_group)
+        answers = (config.redis_out, config.errors_to)
+        self._memory = MemoryWatch(self._redis, config.server_name, config.redis_in, answers, config.redis_maxlen)
         self._check_place()
         self._server.retry(self._group.create)
         self._server.retry(self._handover.look_ahead)
@@ -132,9 +140,9 @@ class StreamTransport:
         try:
             return self._receive(limit, timeout)
         except exceptions.ResponseError as error:
-            # The stream was deleted, or the server lost its data.
             if error_code(error) not in ("NOGROUP", "UNBLOCKED"):
                 raise
+            log.warning("%s: %s", self._in, _GONE)
             self._group.create()
             return []
         except TRANSIENT:
@@ -162,10 +170,13 @@ class StreamTransport:
             if problem := self._server.retry(partial(stream_problem, self._redis, name)):
                 text = f"the key {name} {problem}; choose another name or remove it"
                 raise TransportError(f"--redis_out, --redis_err: {text}")
-        if problem := self._server.retry(partial(stream_problem, self._redis, self._config.dead_to)):
-            log.warning(
-                "the key %s %s: requests that end workers are answered, but not kept", self._config.dead_to, problem
-            )
+        dead = self._config.dead_to
+        try:
+            problem = self._server.retry(partial(stream_problem, self._redis, dead))
+        except Unwritable as error:
+            problem = f"is not this user's to use ({error.message})"
+        if problem:
+            log.warning("the key %s %s: requests that end workers are answered, but not kept", dead, problem)
 
     def _receive(self, limit: int, timeout: float) -> list[Job]:
         self._delivered.clear()
@@ -173,7 +184,10 @@ class StreamTransport:
             self._delivered.wait(timeout)
             return []
         self._trial = False
+        self._memory.look()
         if time.monotonic() >= self._next_claim:
+            if self._handover.by_script:
+                self._group.forget(_LONG_IDLE * self._idle_ms)
             self._next_claim = time.monotonic() + self._config.redis_claim_idle / 3
             if claimed := self._claim_from_the_dead(limit):
                 return claimed
