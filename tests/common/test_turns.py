@@ -33,23 +33,23 @@ class Clock:
     """Goes on by a second with each chunk, by five with those of which the name says so."""
 
     def __init__(self):
-        self.now = 0.0
+        self.now, self.seconds = 0.0, 1.0
 
     def __call__(self):
         return self.now
 
     def tick(self, name):
-        self.now += 5.0 if "long" in name else 1.0
+        self.now += 5.0 if "long" in name else self.seconds
 
 
 class Sharing:
     """Turns of a model whose chunks take a second each, which are turns of their own."""
 
     def __init__(self, batch_size=1, **settings):
-        clock = Clock()
-        self.model = Chunks(clock.tick)
+        self.clock = Clock()
+        self.model = Chunks(self.clock.tick)
         self.pipeline = Pipeline(predictor=self.model)
-        self.turns = Turns(self.pipeline, batch_size, clock=clock, **settings)
+        self.turns = Turns(self.pipeline, batch_size, clock=self.clock, **settings)
         self.ended = []
 
     def add(self, *jobs):
@@ -86,6 +86,16 @@ def test_each_requester_gets_its_share_however_many_its_requests_are():
     while "one" not in sharing.ended:
         sharing.turn()
     assert len(sharing.model.steps) <= 2 * 20 + 3
+
+
+def test_what_is_soon_done_is_done_one_after_the_other():
+    """Side by side, all would end as late as the last one."""
+    sharing = Sharing()
+    sharing.clock.seconds = 0.1
+    sharing.add(*(job(f"{number}", 3, f"client {number}") for number in range(3)))
+    sharing.all()
+    assert sharing.ended == ["0", "1", "2"]
+    assert sharing.model.steps == ["0"] * 3 + ["1"] * 3 + ["2"] * 3
 
 
 @pytest.mark.parametrize("name", ["busy", "new {}"])

@@ -7,6 +7,7 @@ is made up for. So beside one that asks for much, any other waits for a turn, no
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -16,6 +17,7 @@ from maskworks.pipeline import Decoded, Pipeline, unwanted
 from maskworks.predictor import Result, Work
 
 _TURN_SECONDS = 0.1
+_FIRST_SECONDS = 0.5  # of a job's first turn: most end with it, and one after the other is sooner for all but the last
 _SLOW_SECONDS = 1.0  # what has been in the model for longer holds nothing else back
 
 Ended = list[tuple[Decoded, Result]]
@@ -77,6 +79,7 @@ class Turns:
         self._clock = clock
         self._pipeline, self._batch_size, self._in_order = pipeline, batch_size, in_order
         self._requesters: dict[str | None, _Requester] = {}
+        self._fresh: deque[_Entry] = deque()  # have begun and had no turn yet
 
     def __len__(self) -> int:
         return sum(len(requester.entries) for requester in self._requesters.values())
@@ -96,8 +99,10 @@ class Turns:
         ended = self._end_unwanted()
         if not self._requesters:
             return ended
+        if self._fresh:
+            return ended + self._go_on(self._fresh.popleft(), _FIRST_SECONDS)
         entry = self._next(_least(self._requesters.values()).entries)
-        return ended + (self._begin(entry) if entry.work is None else self._go_on(entry, entry.work))
+        return ended + (self._begin(entry) if entry.work is None else self._go_on(entry, _TURN_SECONDS))
 
     def keep(self, wanted: Callable[[Decoded], bool]) -> list[Decoded]:
         """Gives up all jobs but those that are wanted; returns those given up."""
@@ -124,14 +129,17 @@ class Turns:
                 ended.append((entry.item, result))
             else:
                 entry.work = result
+                if not self._in_order:
+                    self._fresh.append(entry)
         return ended
 
-    def _go_on(self, entry: _Entry, work: Work) -> Ended:
-        end = self._clock() + _TURN_SECONDS
+    def _go_on(self, entry: _Entry, seconds: float) -> Ended:
+        assert entry.work is not None
+        end = self._clock() + seconds
         found = None
         while found is None:
             start = self._clock()
-            found = unwanted(entry.item.job) or self._pipeline.advance(entry.item, work)
+            found = unwanted(entry.item.job) or self._pipeline.advance(entry.item, entry.work)
             now = self._clock()
             self._charge(entry, now - start)
             if now >= end:
@@ -156,6 +164,8 @@ class Turns:
     def _remove(self, entry: _Entry) -> None:
         if entry.work is not None:
             entry.work.close()
+        if entry in self._fresh:
+            self._fresh.remove(entry)
         requester = self._requester(entry)
         requester.entries.remove(entry)
         if not requester.entries:
