@@ -118,7 +118,7 @@ def test_a_version_that_is_not_known_has_to_stay_as_it_is_while_it_is_read(tmp_p
         patch.setattr(input_file, "content", lambda *args: (read(*args), writer.truncate(2))[0])
         with pytest.raises(NotComplete):
             read_input(path, None, LIMITS)
-    with pytest.raises(BadImage, match="is no regular file"):
+    with pytest.raises(BadImage, match="Is a directory"):
         read_input(tmp_path, None, LIMITS)
 
 

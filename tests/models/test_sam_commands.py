@@ -108,12 +108,14 @@ def test_the_embeddings_of_a_folder_ahead_of_time(folders, tmp_path):
     images, cache = tmp_path / "images", tmp_path / "cache"
     shutil.copytree(PHOTOS, images)
     (images / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    os.mkfifo(images / "pipe.png")
     command = [SCRIPTS / "sam_embed", "--model", CHECKPOINT, "--image_dir", images, "--embedding_cache", cache]
     first = subprocess.run([*command, "--batch_size", "4"], capture_output=True, text=True, check=False)
     assert first.returncode == 3
-    assert "6 computed, 0 were there, 1 failed" in first.stderr
-    assert "broken.png" in first.stderr
-    (images / "broken.png").unlink()
+    assert "6 computed, 0 were there, 2 failed" in first.stderr
+    for name in ("broken.png", "pipe.png"):
+        assert name in first.stderr
+        (images / name).unlink()
     code, said = run_here(embed.embed, *command[1:])
     assert (code, said.splitlines()[-1]) == (0, "0 computed, 6 were there, 0 failed")
 

@@ -32,7 +32,7 @@ def filled(times: int) -> bytes:
 
 
 def through_the_unpickler(path, data):
-    return ClosedUnpickler(io.BytesIO(data), KNOWN, (Array, ArrayType)).load()
+    return ClosedUnpickler(io.BytesIO(data), KNOWN, (Array, ArrayType), len(data)).load()
 
 
 def through_torch(path, data):
@@ -108,7 +108,7 @@ def test_a_type_of_other_things_than_numbers_or_text(tmp_path, read):
 )  # fmt: skip
 def test_arrays_come_back(array, protocol):
     file = io.BytesIO(pickle.dumps([array, array.dtype.type(1)], protocol))
-    found, scalar = ClosedUnpickler(file, KNOWN | {"builtins.bool": bool}, (Array, ArrayType)).load()
+    found, scalar = ClosedUnpickler(file, KNOWN | {"builtins.bool": bool}, (Array, ArrayType), 1000).load()
     np.testing.assert_array_equal(found, array)
     assert found.dtype.newbyteorder("=") == array.dtype.newbyteorder("=")
     assert scalar == array.dtype.type(1)
@@ -119,13 +119,13 @@ def test_arrays_come_back(array, protocol):
 @pytest.mark.parametrize("state", [b"}X\x01\x00\x00\x00aI1\nsb.", b"N}X\x0c\x00\x00\x00__defaults__I1\ns\x86b."])
 def test_functions_of_the_table_cannot_be_changed(state):
     with pytest.raises(pickle.UnpicklingError, match="it changes a function"):
-        ClosedUnpickler(io.BytesIO(b"\x80\x02c_codecs\nencode\n" + state), KNOWN, (Array, ArrayType)).load()
+        ClosedUnpickler(io.BytesIO(b"\x80\x02c_codecs\nencode\n" + state), KNOWN, (Array, ArrayType), 100).load()
     assert encode.__defaults__ == ("latin1",)
 
 
 def test_a_name_that_is_not_known():
     with pytest.raises(UnknownName, match=r"it asks for posix\.system") as caught:
-        ClosedUnpickler(io.BytesIO(b"cposix\nsystem\n."), KNOWN, ()).load()
+        ClosedUnpickler(io.BytesIO(b"cposix\nsystem\n."), KNOWN, (), 100).load()
     assert caught.value.name == "posix.system"
 
 

@@ -22,6 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from maskworks.atomic_write import write_file
+from maskworks.regular_file import open_regular
 
 log = logging.getLogger("maskworks.sam")
 
@@ -57,6 +58,7 @@ class FolderCache:
         """The tensor, if there is an undamaged file of it."""
         path = self.path(key)
         try:
+            open_regular(path).close()  # safetensors would wait for a pipe
             with safe_open(path, "pt") as file:
                 # A copy: the tensor is a view of the file, which may change or shrink after it was checked.
                 tensor: Tensor = file.get_tensor("embedding").clone()

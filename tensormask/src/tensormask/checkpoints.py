@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from maskworks.atomic_write import replacing
-from maskworks_torch.checkpoints import READER_ERRORS, load_torch, refused_name
+from maskworks_torch.checkpoints import (
+    READER_ERRORS,
+    is_safetensors,
+    load_safetensors,
+    load_torch,
+    open_model,
+    refused_name,
+)
 from maskworks_torch.closed_unpickler import ClosedUnpickler
 from maskworks_torch.numpy_stand_ins import STAND_INS, Array, ArrayType, encode
 from tensormask import caffe2_names
@@ -101,13 +108,13 @@ def read(path: Path) -> dict[str, Tensor]:
         UnsafeCheckpointError: reading it would run code from it.
     """
     try:
-        with path.open("rb") as file:
+        with open_model(path) as file:
             start = file.read(9)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}; expected a file of weights") from None
     try:
-        if start[8:] == b"{":
-            content: Any = _read_safetensors(path)
+        if is_safetensors(start):
+            content: Any = load_safetensors(path)
         elif start.startswith(_ZIP):
             content = _read_torch(path)
         elif start.startswith(_PICKLE):
@@ -124,27 +131,19 @@ def read(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not weights or broken ({reason}); copy or download it again") from None
 
 
-def _read_safetensors(path: Path) -> Any:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(str(error)) from None
-
-
 def _read_torch(path: Path) -> Any:
     content = load_torch(path)
     return content.get("model", content) if isinstance(content, dict) else content
 
 
 def _read_pickle(path: Path) -> Any:
-    data = path.read_bytes()
-    if data[:2] == b"\x80\x02" and data[2:3] == b"\x8a":  # torch.save before 1.6 begins with a number
-        return _read_torch(path)
-    # Text of Python 2 is decoded so that nothing of the arrays in it is lost.
-    content = ClosedUnpickler(io.BytesIO(data), _KNOWN, (Array, ArrayType), encoding="latin1").load()
+    with open_model(path) as file:
+        if file.read(3) == b"\x80\x02\x8a":  # torch.save before 1.6 begins with a number
+            return _read_torch(path)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        # Text of Python 2 is decoded so that nothing of the arrays in it is lost.
+        content = ClosedUnpickler(file, _KNOWN, (Array, ArrayType), size, encoding="latin1").load()
     if not isinstance(content, dict):
         return content
     if "model" in content and "__author__" in content:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from maskworks.regular_file import read_regular
 from tensormask.config_values import MISSING, lookup, shown
 from tensormask.errors import ConfigError
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 NEWEST_VERSION = 2
 _LARGEST_FILE = 1024 * 1024
 _DEEPEST = 20
+_MOST_FILES = 100
+_LONGEST_NUMBER = 5_000  # characters; Python's own limit for decimal ones is about that
 # Keys that had another name in files without VERSION, or with VERSION 1.
 _RENAMED = {("MODEL", "WEIGHT"): "WEIGHTS", ("TEST", "DETECTIONS_PER_IMG"): "DETECTIONS_PER_IMAGE"}
 # Keys of detectron2 that are usual on its command line and without effect here, and the flags instead.
@@ -46,7 +49,7 @@ def read(path: Path, overrides: Sequence[str] = (), known: Collection[str] = ())
         ConfigError: missing, not YAML, with tags that would make Python objects, or with bases without end; or an
             override's key is not known.
     """
-    values = _read(path, 0)
+    values = _read(path, 0, [])
     version = values.get("VERSION", 1 if "WEIGHT" in _section(values, "MODEL") else NEWEST_VERSION)
     if version not in (1, NEWEST_VERSION):
         raise ConfigError(str(path), [f"VERSION is {shown(version)}; expected {NEWEST_VERSION}"])
@@ -113,45 +116,64 @@ def _unknown(key: str, known: Collection[str]) -> str:
     return f"{key} is not a key of this config" + (f"; did you mean {key.removesuffix(name)}{near[0]}?" if near else "")
 
 
-def _read(path: Path, depth: int) -> dict[str, Any]:
+def _read(path: Path, depth: int, files: list[Path]) -> dict[str, Any]:
+    """The values of a file and its bases; `files` has those that were read, each as often as it was."""
+    files.append(path)
     if depth > _DEEPEST:
         raise ConfigError(str(path), [f"_BASE_ leads through more than {_DEEPEST} files; does one name itself?"])
+    if len(files) > _MOST_FILES:
+        raise ConfigError(str(files[0]), [f"has more than {_MOST_FILES} bases; expected a few"])
     own = _parse(path)
     bases = own.pop("_BASE_", [])
     values: dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases if isinstance(bases, (list, tuple)) else [bases]:
-        _merge(_read(_base_path(path, base), depth + 1), values)
+        _merge(_read(_base_path(path, base), depth + 1, files), values)
     _merge(own, values)
     return values
 
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise ConfigError(str(path), [f"larger than {_LARGEST_FILE} bytes; expected a config"])
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe loader
-        if _written_out(values, {}) > _LARGEST_FILE:
-            raise ConfigError(str(path), ["its aliases stand for too many values; expected a config"])
+        loader = _Loader(read_regular(path, _LARGEST_FILE).decode())
+        try:
+            values = _construct(loader, path)
+        finally:
+            loader.dispose()
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}; expected a config file"]) from None
     except yaml.constructor.ConstructorError as error:
         raise ConfigError(str(path), [f"refused: {error.problem}; expected plain values"]) from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, ArithmeticError, RecursionError) as error:
         raise ConfigError(str(path), [f"not YAML: {_one_line(error)}"]) from None
     if not isinstance(values, dict):
         raise ConfigError(str(path), [f"holds {type(values).__name__}; expected sections such as MODEL"])
     return values
 
 
-def _written_out(value: Any, known: dict[int, float]) -> float:
-    """How many values it would be if what aliases stand for were written in their place; what is known by identity."""
-    if not isinstance(value, (dict, list, tuple)):
+def _construct(loader: _Loader, path: Path) -> Any:
+    """The values of a document, of which the nodes are counted before anything is made of them."""
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    if _written_out(node, {}) > _LARGEST_FILE:
+        raise ConfigError(str(path), ["its aliases stand for too many values; expected a config"])
+    return loader.construct_document(node)
+
+
+def _written_out(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values it would be if what aliases stand for were written in their place; what is known by identity.
+
+    Merges (`<<`) copy no more than that, however deep they go.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        if node.tag.endswith((":int", ":float")) and len(node.value) > _LONGEST_NUMBER:
+            raise ValueError("a number of thousands of digits")
         return 1
-    if id(value) not in known:
-        known[id(value)] = math.inf  # for a value that contains itself
-        items = value.values() if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_written_out(item, known) for item in items)
-    return known[id(value)]
+    if id(node) not in known:
+        known[id(node)] = math.inf  # for what contains itself
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ((item,) for item in node.value)
+        known[id(node)] = 1 + sum(_written_out(item, known) for pair in pairs for item in pair)
+    return known[id(node)]
 
 
 def _base_path(path: Path, base: object) -> Path:

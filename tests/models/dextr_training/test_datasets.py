@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from dextr.data_pipeline import image_files
 from dextr.data_pipeline.dextr_dataset import (
     DextrDataset,
     LabelImageTargetDextrDataset,
     MaskStackTargetDextrDataset,
 )
+from dextr.errors import ImageFileError
 
 
 @pytest.fixture
@@ -200,3 +204,11 @@ def test_stacks_that_do_not_fit(photo):
         MaskStackTargetDextrDataset([photo], [])
     with pytest.raises(ValueError, match="there are 1 images and 2 label images"):
         LabelImageTargetDextrDataset([photo], [photo, photo])
+
+
+@pytest.mark.parametrize("read", [image_files.read_photo, image_files.check_photo, image_files.read_labels])
+def test_a_pipe_is_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.png").symlink_to("pipe")
+    with pytest.raises(ImageFileError, match="is no regular file"):
+        read(tmp_path / "a.png")

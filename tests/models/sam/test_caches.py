@@ -155,8 +155,9 @@ def damage_flip(path):
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"\xff" * 1000),
         lambda path: (path.unlink(), path.mkdir()),
+        lambda path: (path.unlink(), os.mkfifo(path)),
     ],
-    ids=["a flipped bit", "cut off", "empty", "something else", "a folder"],
+    ids=["a flipped bit", "cut off", "empty", "something else", "a folder", "a pipe"],
 )
 def test_a_damaged_file_is_computed_again(tmp_path, damage, caplog):
     assert hits(adapter(embedding_cache=tmp_path), photo()) == ["miss"]

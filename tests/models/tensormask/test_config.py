@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -119,10 +121,22 @@ def test_overrides_without_effect(original, caplog):
         ("a: &a [*a]", "aliases"),
         ("MODEL: &m {MODEL: *m}", "aliases"),
         ("\x00", "not YAML"),
+        ("_BASE_: /dev/zero", "is no regular file"),
+        ("_BASE_: /proc/self/pagemap", "holds NoneType|cannot be read"),
+        ("_BASE_: pipe", "is no regular file"),
+        ("_BASE_: link", "is no regular file"),
+        ("_BASE_: large", "is larger than"),
+        ("_BASE_: [" + "empty.yaml, " * 101 + "]", "more than 100 bases"),
+        ("A: 1" + ":1" * 200_000, "thousands of digits"),
+        ("A: 1" + ":1" * 1_000 + ".5", "not YAML"),
     ],
 )
 def test_what_is_no_config_is_refused(tmp_path, monkeypatch, text, words):
     monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "large").write_bytes(bytes(1024 * 1024 + 1))
+    (tmp_path / "empty.yaml").write_text("{}")
     (tmp_path / "own.yaml").write_text(text)
     with pytest.raises(ConfigError, match=words):
         Config.from_file(tmp_path / "own.yaml")
@@ -214,6 +228,18 @@ def test_all_problems_at_once(tmp_path):
     with pytest.raises(ConfigError) as error:
         Config.from_file(tmp_path / "own.yaml", ["MODEL.RESNETS.DEPTH", "51", "INPUT.FORMAT", "HSV"])
     assert len(error.value.problems) == 2
+
+
+def test_merges_are_counted_before_they_are_made(tmp_path):
+    """463 bytes of them once took minutes and gigabytes, for a map of two values."""
+    lines = ["a: &a {x: 1, y: 2}"]
+    for before, name in pairwise("abcdefghijklmnop"):
+        lines.append(f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 4)}]}}")
+    (tmp_path / "own.yaml").write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match="aliases stand for too many values"):
+        config_file.read(tmp_path / "own.yaml")
+    (tmp_path / "own.yaml").write_text("\n".join([*lines[:3], "A: {<<: *c, y: 3}"]))
+    assert config_file.read(tmp_path / "own.yaml")["A"] == {"x": 1, "y": 3}
 
 
 def test_aliases_are_written_once_and_not_a_billion_times(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from tensormask.config import Config
 from tensormask.errors import CheckpointError, DatasetError
 from tensormask.fpn import TopBlock
 from tensormask.model import TensorMask
-from tensormask.training import training_loop
+from tensormask.training import coco_dataset, training_loop
 from tensormask.training.batches import EndlessBatches
 from tensormask.training.coco_dataset import Record, read_records
 from tensormask.training.solver import rate_factor
@@ -224,3 +225,9 @@ def test_boxes_without_masks(setting, original, shapes, tmp_path):
     train(config, records, tmp_path, CPU)
     (line,) = (tmp_path / "metrics.json").read_text().splitlines()
     assert json.loads(line)["loss_box_reg"] > 0
+
+
+def test_an_image_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(DatasetError, match="is no regular file"):
+        coco_dataset._read_image(Record(tmp_path / "a.jpg", 1, 1, ()), "BGR")

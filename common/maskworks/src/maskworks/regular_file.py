@@ -61,5 +61,7 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 def _check(state: os.stat_result, path: Path) -> None:
+    if stat.S_ISDIR(state.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(state.st_mode):
         raise OSError(errno.EINVAL, "is no regular file", str(path))

@@ -26,7 +26,7 @@ from dextr.checkpoint_files import pickled_model, torch_file
 from dextr.checkpoint_files.shell_unpickler import Shell
 from dextr.errors import CheckpointError
 from maskworks.atomic_write import replacing
-from maskworks_torch.checkpoints import load_torch
+from maskworks_torch.checkpoints import check_header, is_safetensors, load_torch, open_model
 
 FORMAT = "dextr-1"
 _MOST_SIGMA = 1e6  # pixels; its square has to be a number
@@ -156,13 +156,13 @@ def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype | None = N
 
 
 def _is_safetensors(path: Path) -> bool:
-    # A file starts with the length of its JSON header, in 8 bytes.
-    with path.open("rb") as file:
-        return file.read(9)[8:] == b"{"
+    with open_model(path) as file:
+        return is_safetensors(file.read(9))
 
 
 def _load_safetensors(path: Path) -> Checkpoint:
     try:
+        check_header(path)
         with safe_open(path, framework="pt") as file:
             values = dict(file.metadata() or {})
             values["state_dict"] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping

@@ -16,6 +16,7 @@ from PIL import Image
 
 from dextr.errors import ImageFileError
 from dextr.inference import pixels
+from maskworks.regular_file import open_regular
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Size: TypeAlias = tuple[int, int]
@@ -69,7 +70,7 @@ def read_labels(path: PathLike) -> NDArray[Any]:
 @contextmanager
 def _opened(path: PathLike) -> Iterator[Image.Image]:
     try:
-        with Image.open(path) as image:
+        with open_regular(Path(path)) as file, Image.open(file) as image:
             yield image
     except (FileNotFoundError, ImageFileError):
         raise

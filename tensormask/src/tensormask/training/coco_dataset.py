@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch.utils.data import Dataset
 
+from maskworks.regular_file import open_regular
 from tensormask.config import Config
 from tensormask.config_values import shown
 from tensormask.errors import DatasetError
@@ -140,7 +141,7 @@ def _is_number(value: object) -> bool:
 
 def _read_image(record: Record, image_format: str) -> Array:
     try:
-        with Image.open(record.path) as image:
+        with open_regular(record.path) as file, Image.open(file) as image:
             upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
         raise DatasetError(f"{record.path}: cannot be read: {error}") from None

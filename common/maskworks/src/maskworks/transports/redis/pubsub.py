@@ -137,6 +137,7 @@ class PubSubTransport:
             try:
                 listener = Listener(self._server.client, self._config.redis_in)
                 backoff.worked()
+                log.info("listening on %s, answers go to %s", self._config.redis_in, self._config.redis_out)
                 self._take_messages(listener)
             except REFUSED as error:
                 raise self._server.refusal(error) from None

@@ -75,6 +75,7 @@ class StreamTransport:
         self._memory = MemoryWatch(self._redis, config.server_name, config.redis_in, answers, config.redis_maxlen)
         self._check_place()
         self._server.retry(self._group.create)
+        log.info("reading from %s as %s, answers go to %s", config.redis_in, consumer, config.redis_out)
         self._server.retry(self._handover.look_ahead)
         self._check_streams()
         self._wait_for_pulses()
