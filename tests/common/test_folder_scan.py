@@ -152,7 +152,8 @@ def test_only_images_and_prompts_are_looked_at(tmp_path):
     for name in (".hidden.png", "notes.txt", "a.json", "a.prompt", "noextension"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "folder.png").mkdir()
-    assert scan(tmp_path) == type(scan(tmp_path))((), 0, (), ())
+    others = ("a.json", "a.prompt", "noextension", "notes.txt")
+    assert scan(tmp_path) == type(scan(tmp_path))((), 0, (), (), others)
 
 
 def test_pipes_and_devices_are_not_looked_at(tmp_path):

@@ -68,7 +68,7 @@ def test_an_http_server_ends_although_work_has_begun(server):
         connection.settimeout(30)
         assert connection.recv(1000).startswith(b"HTTP/1.1 504")
     assert server.process.wait(30) == 0
-    assert given_up(server)
+    wait_until(lambda: given_up(server), 20)
 
 
 @pytest.fixture

@@ -76,6 +76,15 @@ def test_a_file_that_is_written_after_the_look_while_a_newer_one_comes(folders, 
     assert (folders.inputs / "a.tif").exists()
 
 
+def test_a_file_system_that_dates_files_in_two_ways_keeps_nobody_for_ever(folders, monkeypatch):
+    folders.add("a.png")
+    monkeypatch.setattr(input_file, "version", lambda state: (state.st_size, state.st_mtime_ns + 1))
+    transport = watching(folders)
+    assert transport.receive(1, 0) == []
+    (job,) = transport.receive(1, 10)
+    assert (job.error, job.body) == (None, encoded())
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device", "nothing"])
 def test_what_a_link_leads_to_is_replaced_after_the_look(folders, monkeypatch, kind):
     target = folders.root / "target.png"

@@ -166,6 +166,7 @@ def subscriptions(cluster):
     return sum(node.client().pubsub_numpat() for node in cluster.nodes if node.process is not None)
 
 
+@pytest.mark.heavy("waits until a cluster has elected another master")
 def test_workers_go_on_when_a_node_ends(tmp_path):
     cluster = RedisCluster(tmp_path)
     try:

@@ -30,26 +30,26 @@ def job(name, chunks=1, requester=None, reply_to=None):
 
 
 class Clock:
-    """Goes on by a second with each chunk."""
+    """Goes on by a second with each chunk, by five with those of which the name says so."""
 
     def __init__(self):
-        self.now = 0.0
+        self.now, self.seconds = 0.0, 1.0
 
     def __call__(self):
         return self.now
 
     def tick(self, name):
-        self.now += 1.0
+        self.now += 5.0 if "long" in name else self.seconds
 
 
 class Sharing:
     """Turns of a model whose chunks take a second each, which are turns of their own."""
 
     def __init__(self, batch_size=1, **settings):
-        clock = Clock()
-        self.model = Chunks(clock.tick)
+        self.clock = Clock()
+        self.model = Chunks(self.clock.tick)
         self.pipeline = Pipeline(predictor=self.model)
-        self.turns = Turns(self.pipeline, batch_size, clock=clock, **settings)
+        self.turns = Turns(self.pipeline, batch_size, clock=self.clock, **settings)
         self.ended = []
 
     def add(self, *jobs):
@@ -88,23 +88,33 @@ def test_each_requester_gets_its_share_however_many_its_requests_are():
     assert len(sharing.model.steps) <= 2 * 20 + 3
 
 
-def test_many_cheap_requests_do_not_keep_a_dear_one_from_its_share():
+def test_what_is_soon_done_is_done_one_after_the_other():
+    """Side by side, all would end as late as the last one."""
+    sharing = Sharing()
+    sharing.clock.seconds = 0.1
+    sharing.add(*(job(f"{number}", 3, f"client {number}") for number in range(3)))
+    sharing.all()
+    assert sharing.ended == ["0", "1", "2"]
+    assert sharing.model.steps == ["0"] * 3 + ["1"] * 3 + ["2"] * 3
+
+
+@pytest.mark.parametrize("name", ["busy", "new {}"])
+@pytest.mark.parametrize(("kind", "chunks", "seconds"), [("cheap", 3, 3), ("long", 1, 5)])
+def test_many_requests_do_not_keep_a_dear_one_from_its_share(name, kind, chunks, seconds):
     """Neither those of one requester, one after the other, nor those of ever new ones."""
-    for name in (lambda number: "busy", lambda number: f"new {number}"):
-        sharing = Sharing()
-        sharing.add(job("dear", 20, "dear"))
-        sharing.turn()
-        for number in range(200):
-            sharing.add(job(f"cheap {number}", 3, name(number)))
-            while f"cheap {number}" not in sharing.ended:
-                sharing.turn()
-            if "dear" in sharing.ended:
-                break
-        assert "dear" in sharing.ended
-        assert number >= 3
+    sharing = Sharing()
+    sharing.add(job("dear", 40, "dear"))
+    sharing.turn()
+    number = 0
+    while "dear" not in sharing.ended:
+        sharing.add(job(f"{kind} {number}", chunks, name.format(number)))
+        while f"{kind} {number}" not in sharing.ended:
+            sharing.turn()
+        number += 1
+    assert 40 / seconds - 2 <= number <= 40 / seconds + 2
 
 
-def test_an_account_is_forgotten_once_nobody_else_waits():
+def test_what_a_requester_had_before_is_not_held_against_it():
     sharing = Sharing()
     sharing.add(job("dear", 50, "a"))
     sharing.all()

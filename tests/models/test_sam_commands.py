@@ -139,9 +139,9 @@ def test_a_folder_without_images_that_are_read_is_told(tmp_path):
         embed.embed, "--model", CHECKPOINT, "--image_dir", images, "--embedding_cache", tmp_path / "cache"
     )
     assert code == 3
-    assert "0 computed, 0 were there, 0 failed" in said
+    assert said.splitlines()[-1] == "0 computed, 0 were there, 0 failed"
     assert f"left alone in {images}, JPEG XL, which is not read: 00.jxl, 01.jxl" in said
-    assert said.endswith("09.jxl and 2 more\n")
+    assert "09.jxl and 2 more\n" in said
     shutil.copy(PHOTOS / "cat.jpg", images)
     assert (
         run_here(embed.embed, "--model", CHECKPOINT, "--image_dir", images, "--embedding_cache", tmp_path / "cache")[0]

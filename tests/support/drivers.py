@@ -208,7 +208,7 @@ class HttpDriver(Driver):
 
     def prepare(self) -> list[str]:
         self._client = self._stack.enter_context(httpx.Client(timeout=60))
-        self._threads = self._stack.enter_context(ThreadPoolExecutor(32))
+        self._threads = self._stack.enter_context(ThreadPoolExecutor(64))
         self._asked: list[Future[None]] = []
         port = str(free_port())
         self.url = f"http://127.0.0.1:{port}"

@@ -42,10 +42,11 @@ def image_files() -> Iterable[bytes]:
 
 def tiff_files() -> Iterable[bytes]:
     """Files that Pillow does not read: deep, in planes, of many bands, in codecs of microscopes and satellites."""
-    deep = np.random.default_rng(0).integers(0, 4096, (33, 18, 5), np.uint16)
+    y, x, band = np.ogrid[:17, :13, :5]
+    deep = (100 * y + 50 * x + 300 * band).astype(np.uint16)
     rgb, planes = {"photometric": "rgb"}, {"photometric": "rgb", "planarconfig": "separate"}
     kinds: list[tuple[np.ndarray[Any, Any], dict[str, Any]]] = [
-        (deep[..., 0], {}), (deep[..., :3], rgb), (deep, {"tile": (16, 16), **rgb}),
+        (deep[..., 0], {}), (deep[..., :3], rgb), (deep, {"tile": (16, 16), "compression": "zlib", **rgb}),
         (np.moveaxis(deep, 2, 0), {"compression": "zlib", "predictor": True, **planes}),
         (np.moveaxis(deep, 2, 0).astype(np.uint8), {"compression": "lzw", **planes}),
         (deep[..., 0].astype(np.float32), {"compression": "lerc", "bigtiff": True}),

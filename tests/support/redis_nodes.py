@@ -67,7 +67,7 @@ class Sentinels:
         folder.mkdir()
         lines = [
             f"sentinel monitor {SERVICE} 127.0.0.1 {self.servers[0].port} 2",
-            f"sentinel down-after-milliseconds {SERVICE} 500",
+            f"sentinel down-after-milliseconds {SERVICE} 2000",
             f"sentinel failover-timeout {SERVICE} 3000",
         ]
         if self.password is not None:
@@ -118,7 +118,7 @@ class RedisCluster:
     def _node(self, folder: Path) -> RedisProcess:
         folder.mkdir()
         bus = free_port()
-        flags = ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "1000"]
+        flags = ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "3000"]
         node = RedisProcess(folder, *flags, "--cluster-config-file", "nodes.conf")
         node.bus_port = bus
         return node

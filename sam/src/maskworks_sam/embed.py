@@ -97,10 +97,10 @@ def _embed(args: argparse.Namespace) -> int:
     if gone:
         reason = f"--embedding_cache_gb {own.embedding_cache_gb:g} is too little for all of them; give more"
         log.warning("%d of the embeddings are no longer in the folder: %s", gone, reason)
-    if not messages.quiet:
-        say("{miss} computed, {hit} were there, {failed} failed".format(**counts))
     for line in left_alone:
         say(line)
+    if not messages.quiet:
+        say("{miss} computed, {hit} were there, {failed} failed".format(**counts))
     nothing = bool(left_alone) and not paths
     return SOME_FAILED if counts["failed"] or gone or nothing else 0
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from maskworks import turns
 from maskworks.config import LoopConfig
 from maskworks.errors import BadPrompt
 from maskworks.loop import Loop
@@ -85,7 +86,7 @@ def test_a_prompt_that_cannot_be_used_is_told_before_anything_is_decoded(sam, mo
 
 
 @pytest.mark.slow("computes with a network")
-def test_one_box_does_not_wait_for_sixty(sam):
+def test_one_box_does_not_wait_for_sixty(sam, monkeypatch):
     """Nor for an image full of clicks."""
     from PIL import Image
 
@@ -94,15 +95,24 @@ def test_one_box_does_not_wait_for_sixty(sam):
     image = encoded(Image.fromarray(photo()))
     jobs = [a_job(f"dear {n}", image, json.dumps(each).encode(), requester=f"{n}") for n, each in enumerate(dear)]
     cheap = a_job("cheap", image, json.dumps({"box": BOX}).encode(), requester="another")
-    transport, begun = MemoryTransport(jobs), []
+    transport, chunks, decoded = MemoryTransport(jobs), [], threading.Event()
 
     class Watched(Pipeline):
+        def decode(self, job):
+            found = super().decode(job)
+            if job is cheap:
+                decoded.set()
+            return found
+
         def advance(self, item, work):
-            begun.append(item.job.id)
-            if len(begun) == 10:
+            chunks.append(item.job.id)
+            if len(chunks) == 4:
                 transport.put(cheap)
+                assert decoded.wait(60)
             return super().advance(item, work)
 
+    for name in ("_FIRST_SECONDS", "_TURN_SECONDS"):
+        monkeypatch.setattr(turns, name, 0.0)
     Loop(transport, Watched(predictor=sam), LoopConfig(), threading.Event()).run()
     assert transport.outcomes[0][0].id == "cheap"
     assert all(outcome.error is None for _, outcome in transport.outcomes)

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any
+from typing import Any, NamedTuple
 
 from maskworks.config import LoopConfig
 from maskworks.errors import Overloaded, RequestError, TransportError
@@ -32,10 +32,19 @@ log = logging.getLogger(__name__)
 CODEC_THREADS = 4
 _SLOW_SECONDS = 1.0  # a decode that takes longer holds nothing else back
 _MOST_SLOW = 8
+# Of decodes that take long there may be more: as long as they wait they are no more than their files.
+_MOST_SLOW_DECODES, _MOST_SLOW_BYTES = 64, 256 * 1024 * 1024
 _LARGE_ANSWER = 200_000_000  # pixels of masks from which on an answer is written beside all others: half a second
 _GRACE_SECONDS = 8.0  # for what is in flight when the worker is asked to stop; containers get ten
 _TICK = 0.2  # seconds after which a waiting thread looks whether it should stop
 _LONGEST_PAUSE = 30.0
+
+
+class _Decode(NamedTuple):
+    """When it began, by the clock of `time.monotonic`, and the bytes of what is decoded."""
+
+    began: float
+    size: int
 
 
 class Loop:
@@ -78,11 +87,11 @@ class Loop:
         # One batch in the model, one decoded and waiting, and the threads' hands full.
         self._most_in_flight = 2 * config.batch_size + codec_threads
         self._receiver = ThreadPoolExecutor(1, "receive")
-        self._decoders = ThreadPoolExecutor(self._most_in_flight + _MOST_SLOW, "decode")
+        self._decoders = ThreadPoolExecutor(self._most_in_flight + _MOST_SLOW + _MOST_SLOW_DECODES, "decode")
         self._encoders = ThreadPoolExecutor(1 if in_order else codec_threads, "encode")
         self._large_encoder = ThreadPoolExecutor(1, "encode large")
-        self._receiving: Future[list[Future[Decoded]]] | None = None
-        self._decoding: dict[Future[Decoded], float] = {}  # in the order of arrival, and when it began
+        self._receiving: Future[dict[Future[Decoded], _Decode]] | None = None
+        self._decoding: dict[Future[Decoded], _Decode] = {}  # in the order of arrival
         self._delivering: dict[Future[Outcome], Job] = {}
         self._large: set[Future[Outcome]] = set()  # of these the answers that take long to write
         self._turns = Turns(pipeline, config.batch_size, in_order=in_order)
@@ -139,9 +148,10 @@ class Loop:
     def _wants_more(self) -> bool:
         return not self._stop.is_set() and self._error is None and not self._transport.exhausted
 
-    def _receive_and_decode(self, limit: int) -> list[Future[Decoded]]:
+    def _receive_and_decode(self, limit: int) -> dict[Future[Decoded], _Decode]:
         jobs = self._transport.receive(limit, _TICK)
-        return [self._decoders.submit(self._pipeline.decode, job) for job in jobs]
+        now = time.monotonic()
+        return {self._decoders.submit(self._pipeline.decode, job): _Decode(now, len(job.body)) for job in jobs}
 
     def _next_batch(self, timeout: float) -> list[Decoded]:
         """The next decoded jobs: the first that comes, and what else is ready or comes soon enough."""
@@ -180,9 +190,12 @@ class Loop:
     @property
     def _slow(self) -> int:
         """How many jobs do not count because they take long, so that others come in beside them."""
+        if self._in_order:
+            return 0
         before = time.monotonic() - _SLOW_SECONDS
-        decoding = sum(began < before and not future.done() for future, began in self._decoding.items())
-        return 0 if self._in_order else min(decoding + self._turns.slow + len(self._large), _MOST_SLOW)
+        sizes = [each.size for future, each in self._decoding.items() if each.began < before and not future.done()]
+        decodes = sum(held <= _MOST_SLOW_BYTES for held in itertools.accumulate(sizes))
+        return min(decodes, _MOST_SLOW_DECODES) + min(self._turns.slow + len(self._large), _MOST_SLOW)
 
     def _turn(self) -> int:
         """Lets the model work for a moment, or on a batch; how many jobs have left it."""
@@ -270,13 +283,13 @@ class Loop:
         self._transport.close()
         self._face_error()
 
-    def _take_over(self, receiving: Future[list[Future[Decoded]]]) -> None:
+    def _take_over(self, receiving: Future[dict[Future[Decoded], _Decode]]) -> None:
         self._receiving = None
         error = receiving.exception()
         if isinstance(error, TransportError):
             self._error = error
         else:
-            self._decoding.update(dict.fromkeys(receiving.result(), time.monotonic()))
+            self._decoding.update(receiving.result())
 
 
 def _mask_pixels(found: Result) -> int:

@@ -6,8 +6,8 @@ is made up for. So beside one that asks for much, any other waits for a turn, no
 
 from __future__ import annotations
 
-import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -17,6 +17,7 @@ from maskworks.pipeline import Decoded, Pipeline, unwanted
 from maskworks.predictor import Result, Work
 
 _TURN_SECONDS = 0.1
+_FIRST_SECONDS = 0.5  # of a job's first turn: most end with it, and one after the other is sooner for all but the last
 _SLOW_SECONDS = 1.0  # what has been in the model for longer holds nothing else back
 
 Ended = list[tuple[Decoded, Result]]
@@ -49,7 +50,7 @@ class _Entry(_Claim):
 
 @dataclass(slots=True, eq=False)
 class _Requester(_Claim):
-    """Who asks, and the jobs of that one; none if only the account is kept."""
+    """Who asks, and the jobs of that one."""
 
     entries: list[_Entry] = field(default_factory=list)
 
@@ -78,6 +79,7 @@ class Turns:
         self._clock = clock
         self._pipeline, self._batch_size, self._in_order = pipeline, batch_size, in_order
         self._requesters: dict[str | None, _Requester] = {}
+        self._fresh: deque[_Entry] = deque()  # have begun and had no turn yet
 
     def __len__(self) -> int:
         return sum(len(requester.entries) for requester in self._requesters.values())
@@ -89,22 +91,18 @@ class Turns:
 
     def add(self, item: Decoded) -> None:
         """Takes a job that was decoded, or could not be."""
-        name = None if self._in_order else _name(item)
-        rank = min((other.rank for other in self._waiting()), default=0.0)
-        requester = self._requesters.setdefault(name, _Requester(rank))
-        if not requester.entries:
-            requester.rank = max(requester.rank, rank)
-        least = min((entry.rank for entry in requester.entries), default=0.0)
-        requester.entries.append(_Entry(least, item=item))
+        requester = self._requesters.setdefault(self._name(item), _Requester(_floor(self._requesters.values())))
+        requester.entries.append(_Entry(_floor(requester.entries), item=item))
 
     def turn(self) -> Ended:
         """Lets the next one have the model for a moment, or a batch begin; what has ended now leaves."""
         ended = self._end_unwanted()
-        waiting = self._waiting()
-        if not waiting:
+        if not self._requesters:
             return ended
-        entry = self._next(_least(waiting).entries)
-        return ended + (self._begin(entry) if entry.work is None else self._go_on(entry, entry.work))
+        if self._fresh:
+            return ended + self._go_on(self._fresh.popleft(), _FIRST_SECONDS)
+        entry = self._next(_least(self._requesters.values()).entries)
+        return ended + (self._begin(entry) if entry.work is None else self._go_on(entry, _TURN_SECONDS))
 
     def keep(self, wanted: Callable[[Decoded], bool]) -> list[Decoded]:
         """Gives up all jobs but those that are wanted; returns those given up."""
@@ -131,14 +129,17 @@ class Turns:
                 ended.append((entry.item, result))
             else:
                 entry.work = result
+                if not self._in_order:
+                    self._fresh.append(entry)
         return ended
 
-    def _go_on(self, entry: _Entry, work: Work) -> Ended:
-        end = self._clock() + _TURN_SECONDS
+    def _go_on(self, entry: _Entry, seconds: float) -> Ended:
+        assert entry.work is not None
+        end = self._clock() + seconds
         found = None
         while found is None:
             start = self._clock()
-            found = unwanted(entry.item.job) or self._pipeline.advance(entry.item, work)
+            found = unwanted(entry.item.job) or self._pipeline.advance(entry.item, entry.work)
             now = self._clock()
             self._charge(entry, now - start)
             if now >= end:
@@ -163,28 +164,29 @@ class Turns:
     def _remove(self, entry: _Entry) -> None:
         if entry.work is not None:
             entry.work.close()
-        self._requester(entry).entries.remove(entry)
-        floor = min((requester.rank for requester in self._waiting()), default=math.inf)
-        # The account of one that has gone is kept for as long as it says more than that of a new one.
-        self._requesters = {
-            name: requester
-            for name, requester in self._requesters.items()
-            if requester.entries or requester.rank > floor
-        }
+        if entry in self._fresh:
+            self._fresh.remove(entry)
+        requester = self._requester(entry)
+        requester.entries.remove(entry)
+        if not requester.entries:
+            del self._requesters[self._name(entry.item)]
 
     def _requester(self, entry: _Entry) -> _Requester:
-        return self._requesters[None if self._in_order else _name(entry.item)]
+        return self._requesters[self._name(entry.item)]
 
-    def _waiting(self) -> list[_Requester]:
-        return [requester for requester in self._requesters.values() if requester.entries]
+    def _name(self, item: Decoded) -> str | None:
+        """The requester, as the transport knows it, or where it wants its answer."""
+        if self._in_order:
+            return None
+        return item.job.requester or (None if item.request is None else item.request.reply_to)
 
     def _entries(self) -> list[_Entry]:
-        return [entry for requester in self._waiting() for entry in requester.entries]
+        return [entry for requester in self._requesters.values() for entry in requester.entries]
 
 
-def _name(item: Decoded) -> str | None:
-    """The requester, as the transport knows it, or where it wants its answer."""
-    return item.job.requester or (None if item.request is None else item.request.reply_to)
+def _floor(claims: Iterable[_Claim]) -> float:
+    """Where one that comes later starts."""
+    return min((claim.rank for claim in claims), default=0.0)
 
 
 def _least(claims: Iterable[AnyClaim]) -> AnyClaim:

@@ -1,8 +1,8 @@
 """Image files are decoded in processes that can be ended, with limits on time and memory that hold for any file.
 
 What a file makes a decoder do follows neither from its size nor from that of its image. So a decode may take
-`--decode_timeout` seconds of processor time, and memory as `--max_pixels` allows for. One that takes long gets the
-lowest priority, and never holds the last place: there it is ended, and begins anew once another slow one is done.
+`--decode_timeout` seconds of processor time, and memory as `--max_pixels` allows for. One that takes long gets a low
+priority and one of the slow places. While these are taken it is ended, and begins anew once another slow one is done.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,8 +26,10 @@ from maskworks.types import Bytes, ImageDecoder
 log = logging.getLogger(__name__)
 
 PLACES = 8
+SLOW_PLACES = 4
 _KEPT = 4  # processes that wait for work
-_PATIENCE = 0.5  # seconds after which a decode counts as slow
+_MOST_LATE = 4  # images of slow decodes that are in use at a time; the others stay in their processes
+_PATIENCE = 0.4  # seconds after which a decode counts as slow
 _TICK = 0.1
 _STOP_SECONDS = 2.0  # for what is being decoded when the worker is told to stop
 _WALL_FACTOR = 10  # so many times its processor time may a decode take that waits for a busy machine
@@ -59,7 +62,8 @@ class DecoderPool:
         self.limits = limits
         self.ended = 0
         self._places = threading.Semaphore(PLACES)
-        self._slow_places = threading.Semaphore(PLACES - 1)
+        self._slow_places = threading.Semaphore(SLOW_PLACES)
+        self._late_images = threading.Semaphore(_MOST_LATE)
         self._stop = stop
         self._stop_seen: float | None = None
         self._lock = threading.Lock()
@@ -117,7 +121,19 @@ class DecoderPool:
                     f"image: decoding it takes more than {most:g} s of processor time (--decode_timeout); "
                     "save it in a simpler way, e.g. as a baseline JPEG"
                 )
-        return _received(process)
+        return self._bounded(process)
+
+    def _bounded(self, process: DecoderProcess) -> tuple[Bytes, dict[str, Any]]:
+        """The image once few enough of its kind are in use: of slow decodes any number may be under way."""
+        while not self._late_images.acquire(timeout=_TICK):
+            self._check_stopping()
+        try:
+            image, facts = _received(process)
+        except BaseException:
+            self._late_images.release()
+            raise
+        weakref.finalize(image, self._late_images.release)
+        return image, facts
 
     @contextmanager
     def _held(self, places: threading.Semaphore) -> Iterator[None]:

@@ -115,7 +115,7 @@ class Scanner:
                 growing += 1
         lone_prompts = tuple(prompts[stem] for stem in sorted(prompts.keys() - images.keys()))
         seconds = time.thread_time() - began
-        return Scan(tuple(ready), growing, tuple(lone_images), lone_prompts, tuple(others), seconds)
+        return Scan(tuple(ready), growing, tuple(lone_images), lone_prompts, tuple(sorted(others)), seconds)
 
     def _list(self) -> tuple[dict[str, list[str]], dict[str, str], list[str], dict[str, os.DirEntry[str]]]:
         """Image names by stem, prompt name by stem, names of other files, and every image and prompt by name.

@@ -26,7 +26,7 @@ from maskworks.errors import BadImage, RequestError, TransportError, reason_of
 from maskworks.formats import FileFormat
 from maskworks.transports.folder.claims import FOLDER as CLAIMS_FOLDER
 from maskworks.transports.folder.claims import Claim, Claims
-from maskworks.transports.folder.input_file import NotComplete, read_input
+from maskworks.transports.folder.input_file import InputFiles, NotComplete
 from maskworks.transports.folder.others import NewOthers, reasons
 from maskworks.transports.folder.results import ResultFiles
 from maskworks.transports.folder.scan import Pair, Scan, Scanner, image_names
@@ -61,7 +61,7 @@ class FolderTransport:
         prompt_suffix: str | None,
         file_format: FileFormat,
     ) -> None:
-        self._config, self._input_config = config, input_config
+        self._config, self._inputs = config, InputFiles(input_config)
         self._prompt_suffix, self._format = prompt_suffix, file_format
         self._arrivals = Scanner(
             config.prediction_in,
@@ -227,10 +227,8 @@ class FolderTransport:
         """The job of a claim; None if a file of it has changed: then it went back to wait again."""
         assert claim.image is not None
         name = claim.image.name if self._format.keep_extension else claim.stem
-        files = [path for path in (claim.image, claim.prompt) if path is not None]
-        seen = claim.seen or (None,) * len(files)
         try:
-            data = [read_input(*file, self._input_config) for file in zip(files, seen, strict=True)]
+            data = self._inputs.read(claim)
             job = Job(name, data[0], data[1] if claim.prompt else None, format=self._format, receipt=claim)
         except NotComplete:
             self._scan = None  # there is more to come
