@@ -9,7 +9,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from maskworks.transports.folder.others import NewOthers, listed, reasons
+from maskworks.transports.folder.others import Others, listed, reasons
 from tests.common.test_image_cases import CASES
 from tests.support.samples import encoded
 from tests.support.workplace import wait_for_line
@@ -56,13 +56,15 @@ def test_a_worker_that_goes_on_names_each_file_once(others):
         assert said.count(f": {name}\n") == 1, name
 
 
-def test_a_file_that_is_renamed_when_it_is_complete_is_not_named():
-    new = NewOthers()
-    assert new({"a.part"}) == set()
-    assert new({"b.part"}) == set()
-    assert new({"b.part", "c.part"}) == {"b.part"}
-    assert new({"b.part", "c.part"}) == {"c.part"}
-    assert new(set()) == set()
+def test_a_file_that_is_renamed_when_it_is_complete_is_not_named(tmp_path, caplog):
+    caplog.set_level("INFO")
+    others = Others(tmp_path, None)
+    for names, told in (
+        ({"a.part"}, 0), ({"b.part"}, 0), ({"b.part", "c.part"}, 1), ({"b.part", "c.part"}, 2), (set(), 2),
+    ):  # fmt: skip
+        others.found(names, tell=True)
+        assert len(caplog.messages) == told, names
+    assert [message[-6:] for message in caplog.messages] == ["b.part", "c.part"]
 
 
 def test_lists_say_how_many_more_there_are():

@@ -67,7 +67,7 @@ def _conclude(metrics: Metrics, folders: config.FolderConfig, transport: FolderT
     if transport.left_over:
         names = listed(transport.left_over)
         say(f"left in {folders.prediction_in}, the other file of the pair is missing: {names}")
-    for line in transport.left_alone:
+    for line in transport.others.reasons():
         say(line)
     if metrics.failed:
         say(f"failed inputs and the reasons (*.error.json) are in {folders.failed}")

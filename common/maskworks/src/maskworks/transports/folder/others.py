@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from maskworks.images.signatures import FORMATS, kind_of
 from maskworks.regular_file import open_regular
 from maskworks.transports.folder.scan import stem_and_suffix
+
+log = logging.getLogger(__name__)
 
 _HEAD = 256  # bytes of a file that tell its kind
 _PROMPTS = (".points", ".prompt")
@@ -28,21 +31,35 @@ def reasons(folder: Path, names: Iterable[str], prompt_suffix: str | None) -> li
     return [f"left alone in {folder}, {reason}: {listed(files)}" for reason, files in by_reason.items()]
 
 
-class NewOthers:
-    """Tells which of the files that are left alone have not been named yet.
+class Others:
+    """The files that are left alone in a folder that is looked at again and again.
 
-    A file is named when two looks have found it: writers that rename a file when it is complete have moved it by then.
+    Args:
+        folder: the input folder.
+        prompt_suffix: the extension of prompt files; None for models that need no prompt.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path, prompt_suffix: str | None) -> None:
+        self._folder, self._prompt_suffix = folder, prompt_suffix
         self._present: set[str] = set()
         self._named: set[str] = set()
 
-    def __call__(self, names: Collection[str]) -> set[str]:
-        new = (self._present & set(names)) - self._named
+    def found(self, names: Collection[str], *, tell: bool) -> None:
+        """Another look has found these names; with `tell` each is named in the log, once.
+
+        That is when two looks have found it: writers that rename a file when it is complete have moved it by then.
+        """
+        known = self._present
         self._present = set(names)
-        self._named = (self._named & self._present) | new
-        return new
+        if tell:
+            new = (known & self._present) - self._named
+            self._named = (self._named & self._present) | new
+            for line in reasons(self._folder, new, self._prompt_suffix):
+                log.info("%s", line)
+
+    def reasons(self) -> list[str]:
+        """A line for each reason for which files of the last look are left alone."""
+        return reasons(self._folder, self._present, self._prompt_suffix)
 
 
 def _reason(path: Path, prompt_suffix: str | None) -> str:

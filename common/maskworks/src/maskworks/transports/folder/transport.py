@@ -27,7 +27,7 @@ from maskworks.formats import FileFormat
 from maskworks.transports.folder.claims import FOLDER as CLAIMS_FOLDER
 from maskworks.transports.folder.claims import Claim, Claims
 from maskworks.transports.folder.input_file import InputFiles, NotComplete
-from maskworks.transports.folder.others import NewOthers, reasons
+from maskworks.transports.folder.others import Others
 from maskworks.transports.folder.results import ResultFiles
 from maskworks.transports.folder.scan import Pair, Scan, Scanner, image_names
 from maskworks.types import Job, Outcome
@@ -52,14 +52,13 @@ class FolderTransport:
         input_config: files beyond its limit of bytes are not read.
         prompt_suffix: the extension of prompt files, e.g. `.points`; None for models that need no prompt.
         file_format: how jobs are read and answered. The last of its files tells readers that the rest is there.
+
+    Attributes:
+        others: the files in the folder that are no inputs.
     """
 
     def __init__(
-        self,
-        config: FolderConfig,
-        input_config: InputConfig,
-        prompt_suffix: str | None,
-        file_format: FileFormat,
+        self, config: FolderConfig, input_config: InputConfig, prompt_suffix: str | None, file_format: FileFormat
     ) -> None:
         self._config, self._inputs = config, InputFiles(input_config)
         self._prompt_suffix, self._format = prompt_suffix, file_format
@@ -77,7 +76,7 @@ class FolderTransport:
         self._refused: deque[Job] = deque()
         self._open: set[str] = set()
         self._scan: Scan | None = None
-        self._new_others = NewOthers()
+        self.others = Others(config.prediction_in, prompt_suffix)
         self._next_look = self._earliest_look = self._ready_since = 0.0
         self._drafts = itertools.count()
         self._wake = threading.Event()
@@ -114,12 +113,6 @@ class FolderTransport:
     def left_over(self) -> tuple[str, ...]:
         """Files that the last look found without a partner: images without prompt and prompts without image."""
         return () if self._scan is None else self._scan.lone_images + self._scan.lone_prompts
-
-    @property
-    def left_alone(self) -> list[str]:
-        """A line for each kind of file that the last look found and that is no input."""
-        others = () if self._scan is None else self._scan.others
-        return reasons(self._config.prediction_in, others, self._prompt_suffix)
 
     def receive(self, limit: int, timeout: float) -> Sequence[Job]:
         deadline = time.monotonic() + timeout
@@ -198,9 +191,7 @@ class FolderTransport:
             self._remove_leftovers(worker)
             self._own.append(claim)
         self._scan = self._arrivals.scan()
-        if self._config.continuous:
-            for line in reasons(self._config.prediction_in, self._new_others(self._scan.others), self._prompt_suffix):
-                log.info("%s", line)
+        self.others.found(self._scan.others, tell=self._config.continuous)
         ready = self._scan.ready
         # Workers that share the folder would all reach for the same names if all began with the first one.
         start = random.randrange(len(ready)) if ready and self._claims.shared() else 0
