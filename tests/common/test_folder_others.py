@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from maskworks.transports.folder.others import Others, listed, reasons
-from tests.common.test_image_cases import CASES
+from tests.support.image_files import CASES
 from tests.support.samples import encoded
 from tests.support.workplace import wait_for_line
 

@@ -14,7 +14,12 @@ from maskworks.wire.jsontext import MOST_MARKS
 from tests.support.samples import PROMPT, encoded
 
 LIMITS = InputConfig()
-FORMATS = {"jpg": "JPEG", "png": "PNG", "bmp": "BMP", "tif": "TIFF", "webp": "WEBP"}
+FORMATS = {"jpg": "JPEG", "png": "PNG", "bmp": "BMP", "tif": "TIFF", "webp": "WEBP", "gif": "GIF", "avif": "AVIF"}
+TELLING = {
+    "tif": 4,
+    "gif": 4,
+    "avif": 8,
+}  # bytes that tell a format whose end tells nothing
 
 
 def scanner(folder, suffix=".points", patience=10.0, settle=0.0):
@@ -27,12 +32,11 @@ def scan(folder, suffix=".points"):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_an_image_is_complete_with_its_last_byte_only(tmp_path, suffix):
-    """The end of a TIFF file tells nothing, not even that there is more to come."""
     data = encoded(fmt=FORMATS[suffix])
     path = tmp_path / f"a.{suffix}"
     for length in (0, 1, 5, 20, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:length])
-        unmarked = suffix == "tif" and length >= 4
+        unmarked = length >= TELLING.get(suffix, len(data))
         assert end_of(path, LIMITS, is_prompt=False) is (End.UNMARKED if unmarked else End.MISSING), length
     path.write_bytes(data)
     assert end_of(path, LIMITS, is_prompt=False) is (End.THERE if suffix in ("jpg", "png") else End.UNMARKED)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from maskworks.config import InputConfig
+from maskworks.errors import BadImage
 from maskworks.images.decoder_pool import DecoderPool
 from maskworks.images.reader import decode_image
+from tests.support.image_files import CASES
 
-CASES = Path(__file__).parents[1] / "golden" / "images"
 Y, X = np.mgrid[:40, :60]
 RGB = np.stack([4 * X % 256, 6 * Y % 256, 2 * (X + Y) % 256], axis=-1)
 GREY = np.repeat((4 * X % 256)[:, :, None], 3, axis=2)
@@ -95,6 +96,28 @@ def test_heic():
     assert meta == {"width": 451, "height": 300, "format": "HEIC", "exif": "none"}
     photo = decode("cut_with_eoi.jpg")[0]  # the same photo; its upper half is whole
     assert abs(pixels[:100].astype(float) - photo[:100]).mean() < 4
+
+
+def test_heic_without_the_package_that_reads_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(
+        BadImage, match=r"HEIC, which the package pillow-heif reads: install it, or maskworks\[heic\]; or"
+    ):
+        decode("phone.heic")
+
+
+@pytest.mark.parametrize("cut", [0, 4, 12, 40, 300, 700, 1231])
+def test_cut_off_avif(cut):
+    with pytest.raises(BadImage, match="expected"):
+        decode_image((CASES / "x.avif").read_bytes()[:cut], InputConfig())
+
+
+@pytest.mark.parametrize("twentieths", range(20))
+def test_cut_off_heic(twentieths):
+    pytest.importorskip("pillow_heif")
+    data = (CASES / "phone.heic").read_bytes()
+    with pytest.raises(BadImage, match="expected"):
+        decode_image(data[: len(data) * twentieths // 20], InputConfig())
 
 
 def test_a_damaged_jpeg_is_answered_and_says_so(caplog):

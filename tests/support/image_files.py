@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
 from PIL import Image
+
+CASES = (
+    Path(__file__).parents[1] / "golden" / "images"
+)  # files as people have them
 
 
 def image_files() -> Iterable[bytes]:

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage
-from maskworks.images.heif import is_heic, is_turned, open_heic
+from maskworks.images.heif import is_container, is_turned, open_heif
 from maskworks.images.jpeg import read_jpeg
 from maskworks.images.limits import check_pixels
 from maskworks.images.png_chunks import SIGNATURE as PNG
@@ -65,7 +65,7 @@ def read_common(
     """
     if data[: len(PNG)] == PNG:
         data = only_pixels(data)
-    with open_heic(data) if is_heic(data) else Image.open(BytesIO(data), formats=PILLOW_FORMATS) as image:
+    with open_heif(data) if is_container(data) else Image.open(BytesIO(data), formats=PILLOW_FORMATS) as image:
         check_pixels(image.size, config)
         if page:
             image.seek(page)

@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import orjson
 
@@ -81,6 +82,7 @@ def main() -> None:
     requests, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
     answers.write(b"\n")
     _be_silent()
+    cv2.setNumThreads(1)
     pixels = Pixels(args.pixels)
     while line := requests.readline():
         size, limits = orjson.loads(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from io import BytesIO
 
-from PIL import Image
+from PIL import AvifImagePlugin, Image
 
 from maskworks.errors import BadImage
 
@@ -14,29 +14,37 @@ _AVIF = {b"avif", b"avis"}
 _MOST_BRANDS = 64
 
 
+def is_container(data: bytes | bytearray) -> bool:
+    """Whether this may be a HEIC or AVIF file; videos may, too."""
+    return data[4:8] == b"ftyp"
+
+
 def is_heic(data: bytes | bytearray) -> bool:
     """Whether this is a HEIC file; AVIF files are not."""
-    if data[4:8] != b"ftyp":
+    if not is_container(data):
         return False
     end = min(int.from_bytes(data[:4], "big"), 4 * _MOST_BRANDS)
     brands = {bytes(data[8:12]), *(bytes(data[place : place + 4]) for place in range(16, end - 3, 4))}
     return bool(brands & _HEIC) and not brands & _AVIF
 
 
-def open_heic(data: bytes | bytearray) -> Image.Image:
-    """The main image of a HEIC file, not decoded yet.
+def open_heif(data: bytes | bytearray) -> Image.Image:
+    """The main image of a HEIC or AVIF file, not decoded yet, for a decoder of one thread: the limits count for one.
 
     Raises:
-        BadImage: the package that reads it is not installed.
-        SyntaxError: it is broken.
+        BadImage: the package that reads HEIC is not installed.
+        SyntaxError, UnidentifiedImageError: it is broken, or neither of the two.
     """
+    if not is_heic(data):
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+        return Image.open(BytesIO(data), formats=("AVIF",))
     try:
         from pillow_heif import HeifImageFile, options
     except ModuleNotFoundError:
         raise BadImage(
             "image: HEIC, which the package pillow-heif reads: install it, or maskworks[heic]; or save it as JPEG"
         ) from None
-    options.DECODE_THREADS = 1  # the limits on a decoder process count for one
+    options.DECODE_THREADS = 1
     options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
     file: Image.Image = HeifImageFile(BytesIO(data))  # type: ignore[no-untyped-call]
     return file
