@@ -11,9 +11,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-CASES = (
-    Path(__file__).parents[1] / "golden" / "images"
-)  # files as people have them
+CASES = Path(__file__).parents[1] / "golden" / "images"  # files as people have them
 
 
 def image_files() -> Iterable[bytes]:

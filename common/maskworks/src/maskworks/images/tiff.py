@@ -38,9 +38,7 @@ _COLOURS = {
     _KIND.YCBCR: 3,
 }
 _JPEG = (tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG)
-_COMPRESSIONS_OF_PILLOW = (
-    1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946,
-)  # fmt: skip  # none, those of fax, LZW, JPEG, deflate, PackBits
+_COMPRESSIONS_OF_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)  # none, those of fax, LZW, JPEG, deflate, PackBits
 # Errors of tifffile and of the decoders that it calls, beside those of Pillow; the codecs' are RuntimeErrors.
 _ERRORS = (tifffile.TiffFileError, RuntimeError, ArithmeticError, AssertionError, LookupError)
 
@@ -65,6 +63,8 @@ def read_tiff(
             check_pixels((page.imagewidth, page.imagelength), config)
             facts = {} if place.count == 1 else {"pages": {"used": config.page, "of": place.count}}
             if page is first and _is_for_pillow(page):
+                if page.compression == tifffile.COMPRESSION.JPEG:
+                    _check_complete(page, len(data))
                 with contextlib.suppress(UnidentifiedImageError):
                     pixels, more = read_common(data, config, new_image, page=place.index, alone=alone)
                     return pixels, more | facts
@@ -170,12 +170,12 @@ def _check_kind(page: Any) -> None:
 
 
 def _check_complete(page: Any, size: int) -> None:
-    """Raises BadImage if pieces are missing, of which tifffile would make zeros without a word."""
+    """Raises BadImage if pieces are missing, of which decoders would make something without a word."""
     pieces = math.prod(page.chunked)
     if min(len(page.dataoffsets), len(page.databytecounts)) < pieces or not any(page.databytecounts):
         raise BadImage("image: cannot be read: pixels are missing; expected a complete image file")
     end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=False)))
-    if end > size:
+    if end > size and page.compression != tifffile.COMPRESSION.NONE:  # some programs write large numbers there
         raise BadImage(f"image: cannot be read: cut off after {size} of {end} bytes; expected a complete image file")
 
 
