@@ -6,6 +6,7 @@ processes are for. `image` in `fuzz/images.py` reads TIFF and AVIF in this proce
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import io
 import threading
@@ -27,7 +28,9 @@ LIMITS = InputConfig(max_bytes=1 << 20, max_pixels=1 << 18, decode_timeout=2)
 @cache
 def pool() -> DecoderPool:
     """Decoder processes, which end with this one."""
-    return DecoderPool(LIMITS, threading.Event())
+    found = DecoderPool(LIMITS, threading.Event())
+    atexit.register(found.close)
+    return found
 
 
 def run_picture(data: bytes) -> None:
