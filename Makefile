@@ -22,7 +22,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(WORKERS)
 PIP_AUDIT := 2.10.1
 
 .DEFAULT_GOAL := help
-.PHONY: help install mmdetection demo test-quick test test-heavy test-precision test-all lint format bench fuzz soak audit wheels publish clean
+.PHONY: help install mmdetection demo test-quick test test-heavy test-precision test-all lint format bench fuzz soak soak-hostile audit wheels publish clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z%\/-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,7 +66,7 @@ test-precision: install  ## run the tests of models and faults in float32 and in
 	$(PYTEST) --level test --precision fp32 tests/models tests/faults
 	$(PYTEST) --level test --precision bf16 tests/models tests/faults
 
-test-all: test test-heavy test-precision  ## run all tests there are
+test-all: test test-heavy test-precision soak-hostile  ## run all tests there are
 
 lint: install  ## check style and types
 	$(BIN)/ruff check .
@@ -87,6 +87,9 @@ fuzz: install  ## feed FUZZ_RUNS (20000) changed inputs to everything that reads
 
 soak: install  ## run a worker of each transport for MINUTES (20) under good and bad requests, watch its memory
 	$(BIN)/python -m soak --minutes $(MINUTES)
+
+soak-hostile: install  ## the same with bombs, dear prompts and slow clients beside the good requests
+	$(BIN)/python -m soak --hostile --minutes $(MINUTES)
 
 audit: install  ## compare the tested versions with the known vulnerabilities (asks PyPI)
 	$(BIN)/uv tool run pip-audit@$(PIP_AUDIT) --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt

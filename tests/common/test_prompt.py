@@ -177,7 +177,7 @@ WRONG = [
     ("points", '{"points": "1,2"}', "'1,2'; expected a list"),
     ("points", '{"points": {"x": 1}}', "expected a list of points"),
     ("points", f'{{"points": {THREE}}}', "3 points; expected the 4 extreme points"),
-    ("points", '{"points": [[1, 2]]}', "1 points; expected the 4 extreme points"),
+    ("points", '{"points": [[1, 2]]}', "1 point; expected the 4 extreme points"),
     ("points", f'{{"points": [{", ".join(["[1, 2]"] * 10_001)}]}}', "10001 points; expected 1 to 10000"),
     ("points", f'{{"points": [{", ".join([CLICK] * 1001)}]}}', "1001 clicks; expected 1 to 1000"),
     ("points[0]", '{"points": [1, 2, 3, 4, 5, 6, 7, 8]}', r"1; expected a pair \[x, y\]"),

@@ -126,7 +126,7 @@ def test_answers_that_keep_a_server_full_are_named_once_each_time(server, client
 
 def test_who_may_not_ask_for_the_memory_is_not_bothered(server, client, caplog):
     client.acl_setuser("default", enabled=True, commands=["-info"])
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, "maskworks"):
         transport = stream_transport(server)
         for _ in range(3):
             transport.receive(1, 0.01)

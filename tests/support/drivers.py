@@ -5,12 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
-import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from PIL import Image
 from tests.support.answers import Answers
 from tests.support.redis_process import free_port
 from tests.support.requests import Request
+from tests.support.running import running
 from tests.support.subject import Subject
 from tests.support.workplace import wait_until
 
@@ -283,21 +281,3 @@ def wait_for(client: redis.Redis) -> None:
         else:
             return
     raise RuntimeError("redis-server did not start; is it installed? Debian: apt-get install redis-server")
-
-
-@contextmanager
-def running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that does not outlive the block; what it says goes to the log."""
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command, stdout=file, stderr=file, env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        )
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
