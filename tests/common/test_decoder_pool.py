@@ -30,7 +30,7 @@ from tests.support.bombs import (
 )  # fmt: skip
 from tests.support.broken_images import broken_images
 from tests.support.children import children, command_line
-from tests.support.image_files import image_files
+from tests.support.image_files import image_files, tiff_files
 from tests.support.samples import encoded
 from tests.support.workplace import wait_until
 
@@ -204,6 +204,20 @@ def test_decoders_are_small(shared):
         assert len(list(Path(f"/proc/{number}/task").iterdir())) == 1
         opened = [str(link.readlink()) for link in Path(f"/proc/{number}/fd").iterdir()]
         assert not any(target.startswith("/dev/shm") for target in opened)
+
+
+def test_what_few_files_need_is_loaded_when_they_come(alone):
+    others = set(decoders())
+    pool = alone()
+    check_good(pool)
+
+    def loaded():
+        return any("imagecodecs" in Path(f"/proc/{number}/maps").read_text() for number in set(decoders()) - others)
+
+    assert not loaded()
+    for data in tiff_files():
+        pool.decode(data)
+    assert loaded()
 
 
 WORKER = """
