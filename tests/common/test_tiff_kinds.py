@@ -194,6 +194,19 @@ def test_many_pages():
     assert meta["pages"] == {"used": 299, "of": 300}
 
 
+@pytest.mark.parametrize("big", [False, True])
+def test_a_table_at_the_end_of_a_file_may_lack_the_pointer_to_the_next(big):
+    """Some programs write it last, and cut that off."""
+    data = bytearray(tiff(DEEP, photometric="rgb", bigtiff=big))
+    kind, place, entry = ("<Q", 8, 20) if big else ("<I", 4, 12)
+    (first,) = struct.unpack_from(kind, data, place)
+    head = 8 if big else 2
+    (count,) = struct.unpack_from("<Q" if big else "<H", data, first)
+    struct.pack_into(kind, data, place, len(data))
+    data += data[first : first + head + entry * count]
+    np.testing.assert_array_equal(decode(bytes(data))[0], RGB)
+
+
 @pytest.mark.parametrize("bigtiff", [False, True])
 def test_pages_that_lead_back_to_the_first_end(bigtiff):
     data = bytearray(tiff(DEEP, photometric="rgb", bigtiff=bigtiff))

@@ -64,9 +64,9 @@ def _pages(data: bytes | bytearray) -> Iterator[bool]:
             seen.add(place)
             (count,) = struct.unpack_from(order + number, data, place)
             table = place + size_of_number
-            (following,) = struct.unpack_from(order + pointer, data, table + entry * count)
-            yield _is_image(data, range(table, table + entry * count, entry), order, entry)
-            place = following
+            end = table + entry * count
+            yield _is_image(data, range(table, min(end, len(data) - entry + 1), entry), order, entry)
+            (place,) = struct.unpack_from(order + pointer, data, end)
     except struct.error:
         return
 
