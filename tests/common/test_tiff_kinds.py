@@ -268,6 +268,12 @@ def test_pieces_that_a_sparse_file_leaves_out_hold_no_data(nodata):
     np.testing.assert_array_equal(decode(bytes(data))[0], high(expected))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_volumes_in_one_page_are_refused(dtype):
+    with pytest.raises(BadImage, match="a volume of 16 slices in one page; expected a page for each"):
+        decode(tiff(np.zeros((16, 32, 32), dtype), tile=(16, 16, 16), volumetric=True))
+
+
 def test_limits_come_before_the_decoding():
     data = tiff(DEEP, photometric="rgb")
     with pytest.raises(ImageTooLarge, match="64x48 = 3072 pixels; expected at most 3071"):

@@ -78,6 +78,7 @@ def _is_for_pillow(page: Any) -> bool:
     """Whether Pillow reads this page right."""
     colours, extra = _COLOURS.get(page.photometric, 0), len(page.extrasamples)
     one_plane = page.planarconfig == tifffile.PLANARCONFIG.CONTIG or page.samplesperpixel == 1
+    one_plane = one_plane and page.imagedepth == 1
     usual = page.samplesperpixel == colours + extra and extra <= 1 and set(page.extrasamples) <= set(_ALPHA)
     depth = page.bitspersample == 8 or (page.samplesperpixel == 1 and page.bitspersample in (1, 2, 4))
     unsigned = page.sampleformat in (1, 4)  # the latter is: not known
