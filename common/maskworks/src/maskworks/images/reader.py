@@ -6,6 +6,7 @@ Whoever reads files of strangers does it in a process that can be ended; see `ma
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage, ImageTooLarge, OutOfMemory
 from maskworks.images.webp import webp_size
-from maskworks.types import Bytes
+from maskworks.types import Bytes, ImageDecoder
 
 # Errors of Pillow's readers on broken files, depending on the place of the damage.
 READER_ERRORS = (
@@ -63,6 +64,9 @@ class InProcessDecoder:
 
     def decode(self, data: bytes | bytearray) -> tuple[Bytes, dict[str, Any]]:
         return decode_image(data, self.limits)
+
+    def watched(self, given_up: threading.Event) -> ImageDecoder:
+        return self
 
 
 def decode_image(
