@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from maskworks.config import InputConfig
-from maskworks.errors import BadImage, ImageTooLarge, Overloaded, RequestError
+from maskworks.errors import BadImage, ImageTooLarge, Overloaded, RequestError, TimedOut
 from maskworks.images.decoder_pool import PLACES, SLOW_PLACES, DecoderPool
 from maskworks.images.reader import decode_image
 from tests.support.bombs import (
@@ -166,6 +166,22 @@ def test_good_images_pass_any_number_of_bombs(alone, bombs):
             with pytest.raises(Overloaded, match="the worker is stopping"):
                 future.result(60)
     assert len(decoders()) <= PLACES
+
+
+@pytest.mark.slow("works for some seconds")
+def test_what_nobody_waits_for_is_not_decoded_to_the_end(alone):
+    """Neither what is being decoded nor what waits for a place."""
+    pool = alone(decode_timeout=300)
+    given_up = threading.Event()
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(pool.watched(given_up).decode, BOMB) for _ in range(8)]
+        wait_until(lambda: len(decoders()) > SLOW_PLACES)
+        given_up.set()
+        for future in asked:
+            with pytest.raises(TimedOut):
+                future.result(60)
+    assert pool.ended == 0
+    check_good(pool)
 
 
 def test_a_decoder_that_crashes_answers_for_its_image_alone(alone):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -14,9 +16,11 @@ from maskworks.transports.memory import MemoryTransport
 from maskworks.wire.mask_png import encode_mask
 from maskworks.wire.request import read_pair
 from tests.support.bright import Bright
+from tests.support.chunks import ENDLESS, Chunks
 from tests.support.jobs import Steps, a_job
 from tests.support.samples import PROMPT, encoded
 
+ENDLESS_PROMPT = json.dumps({**json.loads(PROMPT), "label": ENDLESS}).encode()
 MASKS = Steps(writer=lambda p: {"mask": encode_mask(p.mask)})
 
 
@@ -131,6 +135,28 @@ def test_a_promised_order_waits_for_what_takes_long_to_decode():
     pipeline = Noting(predictor=Bright(), decoder=decoder)
     Loop(transport, pipeline, LoopConfig(), threading.Event(), in_order=True).run()
     assert [job.id for job, _ in transport.outcomes] == ["slow 0", "0", "1", "2", "3"]
+
+
+def test_many_that_take_long_in_the_model_hold_nothing_back():
+    """More of them than the loop would hold otherwise, each of another requester; the others end meanwhile."""
+    endless = [
+        a_job(f"endless {index}", encoded(), ENDLESS_PROMPT, format=MASKS, requester=f"asks for much {index}")
+        for index in range(12)
+    ]
+    others = [replace(job, requester=f"another {job.id}") for job in jobs(5)]
+    ended = []
+
+    def note(job, outcome):
+        ended.append(job.id)
+        if len(ended) == len(others):
+            for each in endless:
+                each.given_up.set()
+
+    transport = MemoryTransport([*endless, *others])
+    pipeline = Pipeline(predictor=Chunks(lambda name: time.sleep(0.05)))
+    metrics = Loop(transport, pipeline, LoopConfig(), threading.Event(), on_outcome=note).run()
+    assert sorted(ended[:5]) == ["0", "1", "2", "3", "4"]
+    assert (metrics.done, metrics.failed) == (5, 12)
 
 
 def test_step_without_work_returns():

@@ -104,7 +104,7 @@ def picture(size):
     return buffer.getvalue()
 
 
-def until(driver, condition, seconds=60.0):
+def until(driver, condition, seconds=180.0):
     """Collects answers until something is so."""
     end = time.monotonic() + seconds
     while not condition():

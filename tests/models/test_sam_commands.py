@@ -19,6 +19,7 @@ from PIL import Image
 from maskworks.commands import poll
 from maskworks_sam import embed
 from maskworks_sam.cli import MODEL
+from tests.support.bombs import progressive_jpeg
 from tests.support.commands import run_here
 from tests.support.sam_models import CHECKPOINT, PHOTOS, random_sam
 from tests.support.workplace import Folders, wait_until
@@ -147,6 +148,30 @@ def test_a_folder_without_images_that_are_read_is_told(tmp_path):
         run_here(embed.embed, "--model", CHECKPOINT, "--image_dir", images, "--embedding_cache", tmp_path / "cache")[0]
         == 0
     )
+
+
+def test_an_image_that_takes_too_long_to_decode_is_left_out(tmp_path):
+    images, cache = tmp_path / "images", tmp_path / "cache"
+    images.mkdir()
+    (images / "bomb.jpg").write_bytes(progressive_jpeg(100_000))
+    shutil.copy(PHOTOS / "cat.jpg", images)
+    flags = ["--model", CHECKPOINT, "--image_dir", images, "--embedding_cache", cache, "--decode_timeout", "0.6"]
+    code, said = run_here(embed.embed, *flags)
+    assert code == 3
+    assert "bomb.jpg: image: decoding it takes more than 0.6 s of processor time" in said
+    assert "1 computed, 0 were there, 1 failed" in said
+
+
+def test_a_batch_of_images_whose_decoding_takes_long(tmp_path):
+    """More than may be in use at a time elsewhere."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(6):
+        (images / f"{number}.jpg").write_bytes(progressive_jpeg(3000 + number))
+    flags = ["--model", CHECKPOINT, "--image_dir", images, "--embedding_cache", tmp_path / "cache", "--batch_size", "6"]
+    code, said = run_here(embed.embed, *flags)
+    assert code == 0, said
+    assert "6 computed" in said or "1 computed, 5 were there" in said
 
 
 def test_embeddings_that_had_to_go_again_are_told(tmp_path):

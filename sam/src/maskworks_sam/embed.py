@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from maskworks.types import ImageDecoder
     from maskworks_sam.embedder import Embedder, Embedding
 
 log = logging.getLogger("maskworks.sam")
@@ -68,6 +69,7 @@ def _embed(args: argparse.Namespace) -> int:
 
     from maskworks import log as logs
     from maskworks.freed_memory import keep_freed_memory
+    from maskworks.images.decoder_pool import new_decoder
     from maskworks.shutdown import Shutdown
     from maskworks.transports.folder.others import reasons
     from maskworks.transports.folder.scan import IMAGE_SUFFIXES
@@ -79,12 +81,12 @@ def _embed(args: argparse.Namespace) -> int:
     paths = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES]
     others = {path for path in entries if path.is_file() and not path.name.startswith(".")}.difference(paths)
     left_alone = reasons(own.image_dir, (path.name for path in others), None)
-    with Shutdown() as stop:
+    with Shutdown() as stop, new_decoder(limits, stop) as images:
         embedder = load_model(own).embedder
         quiet = messages.quiet or not sys.stderr.isatty()
         with tqdm(total=len(paths), unit="image", dynamic_ncols=True, disable=quiet) as bar:
             counts, kept = {"hit": 0, "miss": 0, "failed": 0}, set[Path]()
-            for path, embedding in _embeddings(paths, embedder, partial(_decode, limits), own.batch_size, stop):
+            for path, embedding in _embeddings(paths, embedder, partial(_decode, images), own.batch_size, stop):
                 if embedding is None or embedding.file is None:
                     outcome = "failed"
                 else:
@@ -155,8 +157,8 @@ def _decode_or_warn(decode: Callable[[Path], NDArray[np.uint8]], path: Path) -> 
         return None
 
 
-def _decode(limits: config.InputConfig, path: Path) -> NDArray[np.uint8]:
-    from maskworks.images.reader import decode_image
+def _decode(images: ImageDecoder, path: Path) -> NDArray[np.uint8]:
     from maskworks.regular_file import read_regular
 
-    return decode_image(read_regular(path, limits.max_bytes), limits)[0]
+    # A copy: of images whose decoding took long the decoder lets only a few live, and a batch may be of many.
+    return images.decode(read_regular(path, images.limits.max_bytes))[0].copy()

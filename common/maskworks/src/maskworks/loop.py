@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 
 CODEC_THREADS = 4
 _SLOW_SECONDS = 1.0  # a decode that takes longer holds nothing else back
-_MOST_SLOW = 8
+_MOST_SLOW, _MOST_SLOW_ANSWERS = 64, 8
+_MOST_SLOW_IMAGES = 1024 * 1024 * 1024  # bytes of the images of those in the model
 # Of decodes that take long there may be more: as long as they wait they are no more than their files.
 _MOST_SLOW_DECODES, _MOST_SLOW_BYTES = 64, 256 * 1024 * 1024
 _LARGE_ANSWER = 200_000_000  # pixels of masks from which on an answer is written beside all others: half a second
@@ -87,7 +88,7 @@ class Loop:
         # One batch in the model, one decoded and waiting, and the threads' hands full.
         self._most_in_flight = 2 * config.batch_size + codec_threads
         self._receiver = ThreadPoolExecutor(1, "receive")
-        self._decoders = ThreadPoolExecutor(self._most_in_flight + _MOST_SLOW + _MOST_SLOW_DECODES, "decode")
+        self._decoders = ThreadPoolExecutor(self._most_in_flight + _MOST_SLOW_DECODES, "decode")
         self._encoders = ThreadPoolExecutor(1 if in_order else codec_threads, "encode")
         self._large_encoder = ThreadPoolExecutor(1, "encode large")
         self._receiving: Future[dict[Future[Decoded], _Decode]] | None = None
@@ -195,7 +196,9 @@ class Loop:
         before = time.monotonic() - _SLOW_SECONDS
         sizes = [each.size for future, each in self._decoding.items() if each.began < before and not future.done()]
         decodes = sum(held <= _MOST_SLOW_BYTES for held in itertools.accumulate(sizes))
-        return min(decodes, _MOST_SLOW_DECODES) + min(self._turns.slow + len(self._large), _MOST_SLOW)
+        in_model = sum(held <= _MOST_SLOW_IMAGES for held in itertools.accumulate(self._turns.slow))
+        answers = min(len(self._large), _MOST_SLOW_ANSWERS)
+        return min(decodes, _MOST_SLOW_DECODES) + min(in_model, _MOST_SLOW) + answers
 
     def _turn(self) -> int:
         """Lets the model work for a moment, or on a batch; how many jobs have left it."""

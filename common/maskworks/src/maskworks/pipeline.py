@@ -57,7 +57,8 @@ class Pipeline:
         item = Decoded(job, error=job.error or unwanted(job))
         if item.error is None:
             with _timed(item, "decode"):
-                outcome = _answered(lambda: check_masks(job.format.read(job, self.decoder), self.decoder.limits))
+                decoder = self.decoder.watched(job.given_up)
+                outcome = _answered(lambda: check_masks(job.format.read(job, decoder), decoder.limits))
             if isinstance(outcome, RequestError):
                 item.error = outcome
             else:

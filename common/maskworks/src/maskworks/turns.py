@@ -85,9 +85,10 @@ class Turns:
         return sum(len(requester.entries) for requester in self._requesters.values())
 
     @property
-    def slow(self) -> int:
-        """How many of them have been in the model for long."""
-        return sum(entry.spent > _SLOW_SECONDS for entry in self._entries())
+    def slow(self) -> list[int]:
+        """Of those that have been in the model for long the bytes of their images."""
+        slow = [entry.item.request for entry in self._entries() if entry.spent > _SLOW_SECONDS]
+        return [request.image.nbytes for request in slow if request is not None]
 
     def add(self, item: Decoded) -> None:
         """Takes a job that was decoded, or could not be."""

@@ -251,6 +251,10 @@ class ImageDecoder(Protocol):
         """
         ...
 
+    def watched(self, given_up: threading.Event) -> ImageDecoder:
+        """The same for one request: what takes long ends, with an error, once nobody waits for its answer."""
+        ...
+
 
 class Format(Protocol):
     """How a job is read and answered. The transport puts one on every job; see `maskworks.formats` for ours."""

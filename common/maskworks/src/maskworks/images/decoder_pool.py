@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from maskworks.config import InputConfig
-from maskworks.errors import ImageTooLarge, Overloaded
+from maskworks.errors import ImageTooLarge, Overloaded, TimedOut
 from maskworks.images.decoder_process import DecoderProcess
 from maskworks.images.limits import check_size
 from maskworks.images.reader import InProcessDecoder
@@ -65,33 +65,38 @@ class DecoderPool:
         self._slow_places = threading.Semaphore(SLOW_PLACES)
         self._late_images = threading.Semaphore(_MOST_LATE)
         self._stop = stop
-        self._stop_seen: float | None = None
         self._lock = threading.Lock()
         self._lifeline, self._held_end = os.pipe()
         # More are started when they are needed.
         self._idle = [self._new_process() for _ in range(_KEPT // 2)]
 
-    def decode(self, data: bytes | bytearray) -> tuple[Bytes, dict[str, Any]]:
+    def watched(self, given_up: threading.Event) -> ImageDecoder:
+        """This pool for one request; its decode ends once nobody waits for the answer."""
+        return _Watched(self, given_up)
+
+    def decode(self, data: bytes | bytearray, given_up: threading.Event | None = None) -> tuple[Bytes, dict[str, Any]]:
         """The image of a file, (H, W, 3) uint8 RGB, and facts about it.
 
         Raises:
             ImageTooLarge: beyond a limit; also if its decode took too long and was ended.
             BadImage, OutOfMemory: as `decode_image` raises them.
             Overloaded: the worker is stopping, and has waited long enough for this decode.
+            TimedOut: it takes long, and nobody waits for the answer any more.
         """
+        wanted = _Wanted(self._stop, given_up or threading.Event())
         check_size(len(data), self.limits)
-        with self._held(self._places), self._process() as process:
+        with self._held(self._places, wanted), self._process() as process:
             process.send(data)
             if process.ready(min(_PATIENCE, self.limits.decode_timeout)):
                 return _received(process)
             if self._slow_places.acquire(blocking=False):
                 try:
-                    return self._receive_late(process)
+                    return self._receive_late(process, wanted)
                 finally:
                     self._slow_places.release()
-        with self._held(self._slow_places), self._held(self._places), self._process() as process:
+        with self._held(self._slow_places, wanted), self._held(self._places, wanted), self._process() as process:
             process.send(data)
-            return self._receive_late(process)
+            return self._receive_late(process, wanted)
 
     def close(self) -> None:
         """Ends all processes."""
@@ -107,13 +112,13 @@ class DecoderPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _receive_late(self, process: DecoderProcess) -> tuple[Bytes, dict[str, Any]]:
+    def _receive_late(self, process: DecoderProcess, wanted: _Wanted) -> tuple[Bytes, dict[str, Any]]:
         """The image of a decode that takes long."""
         process.lower()
         most = self.limits.decode_timeout
         deadline = time.monotonic() + _WALL_FACTOR * most
         while not process.ready(_TICK):
-            self._check_stopping()
+            wanted.check()
             if process.cpu_seconds > most or time.monotonic() > deadline:
                 with self._lock:
                     self.ended += 1
@@ -121,12 +126,12 @@ class DecoderPool:
                     f"image: decoding it takes more than {most:g} s of processor time (--decode_timeout); "
                     "save it in a simpler way, e.g. as a baseline JPEG"
                 )
-        return self._bounded(process)
+        return self._bounded(process, wanted)
 
-    def _bounded(self, process: DecoderProcess) -> tuple[Bytes, dict[str, Any]]:
+    def _bounded(self, process: DecoderProcess, wanted: _Wanted) -> tuple[Bytes, dict[str, Any]]:
         """The image once few enough of its kind are in use: of slow decodes any number may be under way."""
         while not self._late_images.acquire(timeout=_TICK):
-            self._check_stopping()
+            wanted.check()
         try:
             image, facts = _received(process)
         except BaseException:
@@ -136,9 +141,9 @@ class DecoderPool:
         return image, facts
 
     @contextmanager
-    def _held(self, places: threading.Semaphore) -> Iterator[None]:
+    def _held(self, places: threading.Semaphore, wanted: _Wanted) -> Iterator[None]:
         while not places.acquire(timeout=_TICK):
-            self._check_stopping()
+            wanted.check()
         try:
             yield
         finally:
@@ -169,8 +174,18 @@ class DecoderPool:
     def _new_process(self) -> DecoderProcess:
         return DecoderProcess(self.limits, self._lifeline)
 
-    def _check_stopping(self) -> None:
-        """Raises Overloaded a few seconds after the worker was told to stop."""
+
+class _Wanted:
+    """Whether a decode is still wanted."""
+
+    def __init__(self, stop: threading.Event, given_up: threading.Event) -> None:
+        self._stop, self._given_up = stop, given_up
+        self._stop_seen: float | None = None
+
+    def check(self) -> None:
+        """Raises Overloaded a few seconds after the worker was told to stop, TimedOut once nobody waits."""
+        if self._given_up.is_set():
+            raise TimedOut("nobody waits for the answer any more")
         if not self._stop.is_set():
             return
         now = time.monotonic()
@@ -184,3 +199,21 @@ def _received(process: DecoderProcess) -> tuple[Bytes, dict[str, Any]]:
     if "damaged" in facts:
         log.warning("an image is damaged, parts of it may be wrong: %s (meta.image.damaged)", facts["damaged"])
     return image, facts
+
+
+class _Watched:
+    """A pool for one request."""
+
+    def __init__(self, pool: DecoderPool, given_up: threading.Event) -> None:
+        self._pool, self._given_up = pool, given_up
+        self.limits = pool.limits
+
+    @property
+    def ended(self) -> int:
+        return self._pool.ended
+
+    def decode(self, data: bytes | bytearray) -> tuple[Bytes, dict[str, Any]]:
+        return self._pool.decode(data, self._given_up)
+
+    def watched(self, given_up: threading.Event) -> ImageDecoder:
+        return self._pool.watched(given_up)

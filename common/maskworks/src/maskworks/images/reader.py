@@ -5,6 +5,7 @@ Whoever reads files of strangers does it in a process that can be ended; see `ma
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from maskworks.images.common import READER_ERRORS, NewImage, read_common
 from maskworks.images.limits import check_pixels, check_size
 from maskworks.images.signatures import unread
 from maskworks.images.webp import webp_size
-from maskworks.types import Bytes
+from maskworks.types import Bytes, ImageDecoder
 
 _LONGEST_REASON = 200  # letters; some libraries print what they have read
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -37,6 +38,9 @@ class InProcessDecoder:
 
     def decode(self, data: bytes | bytearray) -> tuple[Bytes, dict[str, Any]]:
         return decode_image(data, self.limits)
+
+    def watched(self, given_up: threading.Event) -> ImageDecoder:
+        return self
 
 
 def decode_image(
