@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage, ImageTooLarge, Overloaded, RequestError, TimedOut
+from maskworks.images import decoder_process
 from maskworks.images.decoder_pool import PLACES, SLOW_PLACES, DecoderPool
 from maskworks.images.reader import decode_image
 from tests.support.bombs import (
@@ -184,18 +186,44 @@ def test_what_nobody_waits_for_is_not_decoded_to_the_end(alone):
     check_good(pool)
 
 
-def test_a_decoder_that_crashes_answers_for_its_image_alone(alone):
+@pytest.mark.slow("works for some seconds")
+def test_an_image_on_which_decoders_crash_twice_is_at_fault(alone):
     others = decoders()
     pool = alone(decode_timeout=300)
     with ThreadPoolExecutor(1) as threads:
         bomb = threads.submit(pool.decode, BOMB)
         check_good(pool)
-        wait_until(lambda: any(_busy(number) for number in set(decoders()) - set(others)), 60)
-        for number in filter(_busy, set(decoders()) - set(others)):
-            os.kill(number, signal.SIGSEGV)
+        while not wait([bomb], 0.05).done:
+            for number in filter(_busy, set(decoders()) - set(others)):
+                os.kill(number, signal.SIGSEGV)
         with pytest.raises(BadImage, match=r"the decoder crashed on it \(SIGSEGV\)"):
-            bomb.result(60)
+            bomb.result()
     check_good(pool)
+
+
+@pytest.mark.slow("works for some seconds")
+def test_an_image_whose_decoder_is_killed_is_decoded_by_another(alone):
+    others = decoders()
+    pool, heavy = alone(decode_timeout=300), progressive_jpeg(8000)
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(pool.decode, heavy)
+        wait_until(lambda: asked.done() or any(_busy(number) for number in set(decoders()) - set(others)), 60)
+        for number in filter(_busy, set(decoders()) - set(others)):
+            os.kill(number, signal.SIGKILL)
+        np.testing.assert_array_equal(asked.result(120)[0], decode_image(heavy, LIMITS)[0])
+
+
+def test_an_idle_decoder_that_hangs_fails_no_image(alone, monkeypatch):
+    monkeypatch.setattr(decoder_process, "_SEND_SECONDS", 0.3)
+    others = decoders()
+    pool = alone()
+    check_good(pool)
+    own = set(decoders()) - set(others)
+    wait_until(lambda: all(map(_ignores_sigterm, own)))
+    for number in own:
+        os.kill(number, signal.SIGSTOP)
+    large = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)), "BMP")
+    np.testing.assert_array_equal(pool.decode(large)[0], decode_image(large, LIMITS)[0])
 
 
 def test_signals_for_the_worker_do_not_end_its_decoders(alone):
@@ -239,10 +267,12 @@ def test_what_few_files_need_is_loaded_when_they_come(alone):
 WORKER = """
 import sys, threading
 from maskworks.config import InputConfig
+from maskworks.images import decoder_process
 from maskworks.images.decoder_pool import DecoderPool
 from tests.support.bombs import progressive_jpeg
 pool = DecoderPool(InputConfig(decode_timeout=300), threading.Event())
-threading.Thread(target=pool.decode, args=[progressive_jpeg(100_000)], daemon=True).start()
+for _ in range(4):
+    threading.Thread(target=pool.decode, args=[progressive_jpeg(100_000)], daemon=True).start()
 print("begun", flush=True)
 threading.Event().wait()
 """
@@ -253,7 +283,7 @@ def test_no_decoder_outlives_a_killed_worker():
     """Not one that waits, and not one in the middle of an image."""
     with subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE) as worker:
         assert worker.stdout.readline() == b"begun\n"
-        wait_until(lambda: any(_busy(number) for number in decoders(worker.pid)), 60)
+        wait_until(lambda: sum(_busy(number) for number in decoders(worker.pid)) >= 3, 60)
         orphans = decoders(worker.pid)
         assert len(orphans) >= 2
         worker.kill()

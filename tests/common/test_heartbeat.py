@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 import pytest
 
 from maskworks import heartbeat
+from maskworks.errors import ConfigError
 from tests.support.redis_process import free_port
 from tests.support.workplace import WORKER, wait_until
 
@@ -168,3 +170,13 @@ def test_a_folder_that_others_can_write_in_is_not_used(folder, tmp_path, kind):
         time.sleep(0.1)  # some beats, none of which may be written
         assert list(folder.iterdir()) == []
         assert "not this user's own folder" in heartbeat.check("worker")
+
+
+def test_without_any_temporary_folder_the_reason_is_said(monkeypatch):
+    def none():
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.undo()
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(ConfigError, match="name it in TMPDIR"):
+        heartbeat.Heartbeat("a_worker")

@@ -324,3 +324,10 @@ def test_palette_is_visible_and_distinct():
     first = colours[:9].astype(int)
     distances = abs(first[:, None] - first[None]).sum(-1)
     assert distances[~np.eye(9, dtype=bool)].min() > 60
+
+
+def test_an_image_with_a_side_beyond_all_measure_is_refused():
+    """Much of what is done with it, and with its mask, goes row by row."""
+    with pytest.raises(ImageTooLarge, match="expected at most 250000 a side"):
+        decode_image(encoded(Image.new("L", (1, 250_001))), InputConfig())
+    assert decode_image(encoded(Image.new("L", (1, 250_000))), InputConfig())[0].shape == (250_000, 1, 3)

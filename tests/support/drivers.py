@@ -205,7 +205,7 @@ class HttpDriver(Driver):
     """`*_serve`."""
 
     def prepare(self) -> list[str]:
-        self._client = self._stack.enter_context(httpx.Client(timeout=60))
+        self._client = self._stack.enter_context(httpx.Client(timeout=120))
         self._threads = self._stack.enter_context(ThreadPoolExecutor(64))
         self._asked: list[Future[None]] = []
         port = str(free_port())

@@ -258,3 +258,11 @@ def test_bare_pickles_of_arrays_are_bounded_too(tmp_path):
     with peak_memory() as peak:
         refused(through_tensormask, tmp_path / "a.pkl", "far more memory")
         assert peak() < 200e6
+
+
+@READERS
+def test_numbers_of_one_hash_are_no_keys(tmp_path, read):
+    """Sixty thousand of them take minutes to become the keys of a dictionary."""
+    path = tmp_path / "keys.pth"
+    torch.save({number * (2**61 - 1): 0 for number in range(1, 2000)}, path)
+    refused(read, path, "more than 64 bits|not weights or broken")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from maskworks.atomic_write import replacing
-from maskworks.errors import TransportError
+from maskworks.errors import ConfigError, TransportError
 from maskworks.liveness import Liveness
 
 _INTERVAL = 3.0
@@ -138,8 +138,16 @@ def check(name: str, *, live: bool = False) -> str:
 
 
 def folder() -> Path:
-    """Where the files are: one folder per user in the folder for temporary files."""
-    return Path(tempfile.gettempdir()) / f"maskworks-{os.getuid()}"
+    """Where the files are: one folder per user in the folder for temporary files.
+
+    Raises:
+        ConfigError: there is none of these.
+    """
+    try:
+        return Path(tempfile.gettempdir()) / f"maskworks-{os.getuid()}"
+    except FileNotFoundError:
+        problem = "no folder for temporary files can be written to; --check needs one: name it in TMPDIR"
+        raise ConfigError([problem]) from None
 
 
 def _check_owner(path: Path) -> None:

@@ -42,10 +42,8 @@ _LONGEST_PAUSE = 30.0
 
 
 class _Decode(NamedTuple):
-    """When it began, by the clock of `time.monotonic`, and the bytes of what is decoded."""
-
-    began: float
-    size: int
+    began: float  # by the clock of `time.monotonic`
+    size: int  # bytes of what is decoded
 
 
 class Loop:

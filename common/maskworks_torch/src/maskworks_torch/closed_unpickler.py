@@ -32,6 +32,8 @@ _BASE, _TIMES = 64 << 20, 4  # the allowance in bytes: a base, and how many time
 _STEP = 100  # bytes that a step of the reading may take: an empty set takes more, a reference less
 _ITEM = 64  # bytes for an item of a container
 
+_MOST_LONG_NUMBERS = 1000  # of more than 64 bits
+
 _Load: TypeAlias = Callable[[Any], None]
 
 
@@ -56,6 +58,18 @@ def _making(load: _Load) -> _Load:
         unpickler.charge(getattr(made, "nbytes", 0) or _length(made))
 
     return make
+
+
+def _short(load: _Load) -> _Load:
+    """For whole numbers. Of long ones it is easy to find many of one hash, whose table takes for ever."""
+
+    def check(unpickler: Any) -> None:
+        load(unpickler)
+        unpickler.long_numbers += unpickler.stack[-1].bit_length() > 64
+        if unpickler.long_numbers > _MOST_LONG_NUMBERS:
+            raise pickle.UnpicklingError(f"more than {_MOST_LONG_NUMBERS} whole numbers of more than 64 bits")
+
+    return check
 
 
 def _length(value: Any) -> int:
@@ -93,6 +107,7 @@ class ClosedUnpickler(pickle._Unpickler):  # in Python: the one in C lets a few 
         whole = isinstance(file, io.BytesIO)  # then it gives no more than it has
         super().__init__(file if whole else _Within(file, size), fix_imports=False, encoding=encoding)
         self._known, self._changeable = known, changeable
+        self.long_numbers = 0
         self._allowance = _BASE + _TIMES * size
 
     def charge(self, size: int) -> None:
@@ -123,6 +138,10 @@ class ClosedUnpickler(pickle._Unpickler):  # in Python: the one in C lets a few 
         **{
             code[0]: _counted(_making(pickle._Unpickler.dispatch[code[0]]))
             for code in (pickle.REDUCE, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.INST, pickle.OBJ)
+        },
+        **{
+            code[0]: _counted(_short(pickle._Unpickler.dispatch[code[0]]))
+            for code in (pickle.INT, pickle.LONG, pickle.LONG1, pickle.LONG4)
         },
         pickle.BYTEARRAY8[0]: _counted(_load_bytearray),
         pickle.BUILD[0]: _counted(_load_build),

@@ -18,7 +18,7 @@ from typing import Any
 
 from maskworks.config import InputConfig
 from maskworks.errors import ImageTooLarge, Overloaded, TimedOut
-from maskworks.images.decoder_process import DecoderProcess
+from maskworks.images.decoder_process import DecoderDied, DecoderProcess
 from maskworks.images.limits import check_size
 from maskworks.images.reader import InProcessDecoder
 from maskworks.types import Bytes, ImageDecoder
@@ -66,7 +66,6 @@ class DecoderPool:
         self._late_images = threading.Semaphore(_MOST_LATE)
         self._stop = stop
         self._lock = threading.Lock()
-        self._lifeline, self._held_end = os.pipe()
         # More are started when they are needed.
         self._idle = [self._new_process() for _ in range(_KEPT // 2)]
 
@@ -84,8 +83,18 @@ class DecoderPool:
             TimedOut: it takes long, and nobody waits for the answer any more.
         """
         wanted = _Wanted(self._stop, given_up or threading.Event())
+        try:
+            return self._decode(data, wanted)
+        except DecoderDied as death:
+            log.warning("%s; trying once more", death)
+        try:
+            return self._decode(data, wanted, fresh=True)
+        except DecoderDied as death:
+            raise death.error from None
+
+    def _decode(self, data: bytes | bytearray, wanted: _Wanted, *, fresh: bool = False) -> tuple[Bytes, dict[str, Any]]:
         check_size(len(data), self.limits)
-        with self._held(self._places, wanted), self._process() as process:
+        with self._held(self._places, wanted), self._process(fresh=fresh) as process:
             process.send(data)
             if process.ready(min(_PATIENCE, self.limits.decode_timeout)):
                 return _received(process)
@@ -100,8 +109,6 @@ class DecoderPool:
 
     def close(self) -> None:
         """Ends all processes."""
-        os.close(self._held_end)
-        os.close(self._lifeline)
         with self._lock:
             while self._idle:
                 self._idle.pop().end()
@@ -150,8 +157,8 @@ class DecoderPool:
             places.release()
 
     @contextmanager
-    def _process(self) -> Iterator[DecoderProcess]:
-        process = self._idle_process() or self._new_process()
+    def _process(self, *, fresh: bool = False) -> Iterator[DecoderProcess]:
+        process = (None if fresh else self._idle_process()) or self._new_process()
         try:
             yield process
         finally:
@@ -172,7 +179,7 @@ class DecoderPool:
             process.end()
 
     def _new_process(self) -> DecoderProcess:
-        return DecoderProcess(self.limits, self._lifeline)
+        return DecoderProcess(self.limits)
 
 
 class _Wanted:

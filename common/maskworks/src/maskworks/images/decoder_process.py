@@ -25,6 +25,7 @@ from maskworks.types import Bytes
 log = logging.getLogger(__name__)
 
 _START_SECONDS = 60.0
+_SEND_SECONDS = 30.0  # in which a process has to take a file: one that waits for a file does so at once
 _SLOW_NICENESS = 15
 _KEPT_BYTES = 64 * 1024 * 1024  # of the memory that pixels are handed over in; the rest is given back after each image
 _PIPE_BYTES = 1024 * 1024  # so that most files go over in one piece; more takes a privilege
@@ -35,19 +36,33 @@ _ERRORS = {error.code: error for error in (BadImage, ImageTooLarge, OutOfMemory)
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PILLOW_BLOCKS_MAX": "4"}
 
 
+class DecoderDied(Exception):
+    """The process has ended, or hangs. It may be the file's fault, and it may be somebody else's.
+
+    Attributes:
+        error: what to answer if it happens again.
+    """
+
+    def __init__(self, error: RequestError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 class DecoderProcess:
     """One decoder. It takes one file at a time: `send`, then `ready` until that is true, then `receive`.
 
     Args:
         limits: on files and images; the memory that it may take follows from them.
-        lifeline: the reading end of a pipe; the process ends when nobody holds the other end.
 
     Raises:
         Internal: no process can be started.
     """
 
-    def __init__(self, limits: InputConfig, lifeline: int) -> None:
+    def __init__(self, limits: InputConfig) -> None:
         self._limits = limits
+        # The process ends when nobody holds this end any more. It needs a pipe of its own, as the kernel tells one
+        # process of each.
+        lifeline, self._lifeline = os.pipe()
         self._pixels = os.memfd_create("pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         # Were it cut off, reading it would end the process that reads.
         fcntl.fcntl(self._pixels, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
@@ -67,10 +82,14 @@ class DecoderProcess:
             )
         except OSError as error:
             os.close(self._pixels)
+            os.close(self._lifeline)
             raise Internal(f"a decoder process cannot be started: {error.strerror}") from None
+        finally:
+            os.close(lifeline)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._requests, self._answers = self._process.stdin, self._process.stdout
+        os.set_blocking(self._requests.fileno(), False)
         with suppress(OSError):
             fcntl.fcntl(self._requests, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._started = self._lowered = False
@@ -82,7 +101,7 @@ class DecoderProcess:
         """Gives it a file to decode.
 
         Raises:
-            Internal: the process has ended.
+            DecoderDied: the process has ended, or takes nothing.
         """
         self._wait_for_start()
         self._cpu_before = self._cpu()
@@ -90,9 +109,9 @@ class DecoderProcess:
         request = orjson.dumps([len(data), asdict(self._limits)]) + b"\n"
         try:
             for part in (request, data):
-                _write_all(self._requests, part)
-        except BrokenPipeError:
-            raise Internal("a decoder process ended by itself; see the log of the worker") from None
+                _write_all(self._requests, part, time.monotonic() + _SEND_SECONDS)
+        except (BrokenPipeError, TimeoutError):
+            raise DecoderDied(Internal("a decoder process ended by itself, or hangs; send this again")) from None
 
     def ready(self, seconds: float) -> bool:
         """Waits for the answer, or for the end of the process, at most for so many seconds; true once it is there."""
@@ -110,10 +129,11 @@ class DecoderProcess:
         """The image, (H, W, 3) uint8 RGB, and facts about it.
 
         Raises:
-            RequestError: the process says what is wrong with the file, or has ended because of it.
+            RequestError: the process says what is wrong with the file.
+            DecoderDied: it has ended.
         """
         if not self._answer.endswith(b"\n"):
-            raise self._death()
+            raise DecoderDied(self._death())
         refusal, answer = orjson.loads(self._answer)
         if refusal:
             raise _ERRORS.get(refusal, Internal)(answer)
@@ -148,10 +168,11 @@ class DecoderProcess:
         self._answers.close()
         self._mapped = None
         os.close(self._pixels)
+        os.close(self._lifeline)
 
     def _wait_for_start(self) -> None:
         if not self._started and not self._read(_START_SECONDS):
-            raise Internal("a decoder process does not start; see the log of the worker")
+            raise DecoderDied(Internal("a decoder process does not start; see the log of the worker"))
         self._started = True
 
     def _read(self, seconds: float) -> bytes | None:
@@ -182,8 +203,19 @@ class DecoderProcess:
         return image
 
 
-def _write_all(pipe: IO[bytes], data: bytes | bytearray) -> None:
-    written = 0
+def _write_all(pipe: IO[bytes], data: bytes | bytearray, deadline: float) -> None:
+    """Writes to a pipe that does not block.
+
+    Raises:
+        BrokenPipeError: nobody reads it any more.
+        TimeoutError: it was not taken before the deadline, by the clock of `time.monotonic`.
+    """
+    poll = select.poll()
+    poll.register(pipe, select.POLLOUT)
+    place = 0
     with memoryview(data) as view:
-        while written < len(data):
-            written += pipe.write(view[written:])
+        while place < len(data):
+            written = pipe.write(view[place:])  # None, which typing does not know, if it is full
+            place += written or 0
+            if not written and not poll.poll(max(0.0, 1000 * (deadline - time.monotonic()))):
+                raise TimeoutError

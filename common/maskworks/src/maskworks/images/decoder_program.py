@@ -30,6 +30,7 @@ from maskworks.freed_memory import give_back_freed_memory, keep_freed_memory
 from maskworks.images.reader import decode_image
 from maskworks.types import Bytes
 
+_SPARE_SECONDS = 5  # of processor time beyond the limit
 NICENESS = 5  # decoders give way to the model
 _TOO_MUCH_MEMORY = (
     "image: decoding it takes more memory than --max_pixels allows for; save it in a simpler way, e.g. as PNG"
@@ -85,8 +86,10 @@ def main() -> None:
     cv2.setNumThreads(1)
     pixels = Pixels(args.pixels)
     while line := requests.readline():
-        size, limits = orjson.loads(line)
-        answers.write(orjson.dumps(_answer(requests.read(size), InputConfig(**limits), pixels)) + b"\n")
+        size, wishes = orjson.loads(line)
+        limits = InputConfig(**wishes)
+        _limit_time(limits.decode_timeout)
+        answers.write(orjson.dumps(_answer(requests.read(size), limits, pixels)) + b"\n")
         if pixels.used > _KEPT_BYTES:
             give_back_freed_memory()
 
@@ -124,10 +127,20 @@ def _limit_memory(size: int) -> None:
     """Lets this process take `size` bytes more than it has."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + size
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)  # which counts for files in memory, too
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+def _limit_time(seconds: float) -> None:
+    """Ends this process some time after its parent should have done so, if that hangs or is gone."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    limit = math.ceil(used.ru_utime + used.ru_stime + seconds) + _SPARE_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
 
 
 def _be_silent() -> None:
