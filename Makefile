@@ -53,10 +53,10 @@ demo: install  ## segment the bundled photos with the demo model
 	@echo "  NAME.png           the mask (palette image, 0 = background)"
 	@echo "  NAME.json          the polygons (OPEX)"
 
-test-quick: install  ## run the tests that take less than a second each: three minutes on two cores
+test-quick: install  ## run the tests that take less than a second each: two minutes on two cores
 	$(PYTEST) --level quick
 
-test: install  ## run all tests but the heavy ones: about 20 minutes on two cores
+test: install  ## run all tests but the heavy ones: about 11 minutes on two cores
 	$(PYTEST) --level test
 
 test-heavy: install  ## run what `make test` leaves out
