@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from maskworks.config import InputConfig
@@ -25,9 +25,7 @@ from maskworks.types import Bytes, ImageDecoder
 
 log = logging.getLogger(__name__)
 
-PLACES = 8
-SLOW_PLACES = 4
-_KEPT = 4  # processes that wait for work
+FAST_PLACES = SLOW_PLACES = 4
 _MOST_LATE = 4  # images of slow decodes that are in use at a time; the others stay in their processes
 _PATIENCE = 0.4  # seconds after which a decode counts as slow
 _TICK = 0.1
@@ -61,13 +59,13 @@ class DecoderPool:
     def __init__(self, limits: InputConfig, stop: threading.Event) -> None:
         self.limits = limits
         self.ended = 0
-        self._places = threading.Semaphore(PLACES)
+        self._fast_places = threading.Semaphore(FAST_PLACES)
         self._slow_places = threading.Semaphore(SLOW_PLACES)
         self._late_images = threading.Semaphore(_MOST_LATE)
         self._stop = stop
         self._lock = threading.Lock()
         # More are started when they are needed.
-        self._idle = [self._new_process() for _ in range(_KEPT // 2)]
+        self._idle = [self._new_process() for _ in range(FAST_PLACES // 2)]
 
     def watched(self, given_up: threading.Event) -> ImageDecoder:
         """This pool for one request; its decode ends once nobody waits for the answer."""
@@ -94,16 +92,19 @@ class DecoderPool:
 
     def _decode(self, data: bytes | bytearray, wanted: _Wanted, *, fresh: bool = False) -> tuple[Bytes, dict[str, Any]]:
         check_size(len(data), self.limits)
-        with self._held(self._places, wanted), self._process(fresh=fresh) as process:
-            process.send(data)
-            if process.ready(min(_PATIENCE, self.limits.decode_timeout)):
-                return _received(process)
-            if self._slow_places.acquire(blocking=False):
-                try:
-                    return self._receive_late(process, wanted)
-                finally:
-                    self._slow_places.release()
-        with self._held(self._slow_places, wanted), self._held(self._places, wanted), self._process() as process:
+        with ExitStack() as fast:
+            fast.enter_context(self._held(self._fast_places, wanted))
+            with self._process(fresh=fresh) as process:
+                process.send(data)
+                if process.ready(min(_PATIENCE, self.limits.decode_timeout)):
+                    return _received(process)
+                if self._slow_places.acquire(blocking=False):
+                    fast.close()  # the place is for others from here on
+                    try:
+                        return self._receive_late(process, wanted)
+                    finally:
+                        self._slow_places.release()
+        with self._held(self._slow_places, wanted), self._process() as process:
             process.send(data)
             return self._receive_late(process, wanted)
 
@@ -163,7 +164,7 @@ class DecoderPool:
             yield process
         finally:
             with self._lock:
-                kept = process.reusable and len(self._idle) < _KEPT
+                kept = process.reusable and len(self._idle) < FAST_PLACES
                 if kept:
                     self._idle.append(process)
             if not kept:
