@@ -55,7 +55,7 @@ def alone():
 
     def make(stop=None, **limits):
         pools.append(DecoderPool(InputConfig(**limits), stop or threading.Event()))
-        return pools[0]
+        return pools[-1]
 
     yield make
     for pool in pools:
@@ -175,8 +175,9 @@ def test_what_nobody_waits_for_is_not_decoded_to_the_end(alone):
     """Neither what is being decoded nor what waits for a place."""
     pool = alone(decode_timeout=300)
     given_up = threading.Event()
+    watched = pool.watched(lambda: TimedOut("nobody waits") if given_up.is_set() else None)
     with ThreadPoolExecutor(8) as threads:
-        asked = [threads.submit(pool.watched(given_up).decode, BOMB) for _ in range(8)]
+        asked = [threads.submit(watched.decode, BOMB) for _ in range(8)]
         wait_until(lambda: len(decoders()) > SLOW_PLACES)
         given_up.set()
         for future in asked:
@@ -267,7 +268,6 @@ def test_what_few_files_need_is_loaded_when_they_come(alone):
 WORKER = """
 import sys, threading
 from maskworks.config import InputConfig
-from maskworks.images import decoder_process
 from maskworks.images.decoder_pool import DecoderPool
 from tests.support.bombs import progressive_jpeg
 pool = DecoderPool(InputConfig(decode_timeout=300), threading.Event())

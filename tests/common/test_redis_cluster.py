@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 
 import pytest
@@ -11,7 +10,7 @@ from maskworks.commands.doctor.redis import redis as doctor
 from maskworks.config import RedisServerConfig
 from tests.support.redis_clients import POINTS, SCRIPTS
 from tests.support.redis_nodes import RedisCluster
-from tests.support.redis_process import SERVER, entries, message
+from tests.support.redis_process import SERVER, end, entries, message
 from tests.support.samples import encoded
 from tests.support.workplace import wait_until
 
@@ -39,14 +38,6 @@ def client(lasting):
         client.flushall(target_nodes=node)
     yield client
     client.close()
-
-
-def end(worker):
-    worker.send_signal(signal.SIGTERM)
-    _, said = worker.communicate(timeout=60)
-    assert worker.returncode == 0, said
-    assert "Traceback" not in said
-    return said
 
 
 def answered(client, stream=RESULTS):

@@ -19,7 +19,7 @@ from maskworks.transports.redis.stream import StreamTransport
 from maskworks.types import Outcome
 from tests.support.redis_clients import POINTS, SCRIPTS
 from tests.support.redis_nodes import Sentinels, started
-from tests.support.redis_process import SERVER, Listener, entries, message
+from tests.support.redis_process import SERVER, Listener, end, entries, message
 from tests.support.samples import encoded
 from tests.support.workplace import WORKER, wait_until
 
@@ -36,14 +36,6 @@ def sentinels(tmp_path):
     found = Sentinels(tmp_path)
     yield found
     found.stop()
-
-
-def end(worker):
-    worker.send_signal(signal.SIGTERM)
-    _, said = worker.communicate(timeout=60)
-    assert worker.returncode == 0, said
-    assert "Traceback" not in said
-    return said
 
 
 def answered(client):

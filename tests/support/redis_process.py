@@ -161,12 +161,15 @@ def results(client: redis.Redis, number: int, timeout: float = 60.0) -> dict[str
     return found
 
 
-def end(*workers: subprocess.Popen[str]) -> None:
-    """Stops workers the polite way."""
+def end(*workers: subprocess.Popen[str]) -> str:
+    """Stops workers the polite way; what they said."""
+    all_said = ""
     for worker in workers:
         wait_until(lambda worker=worker: catches(worker, signal.SIGTERM), 60)  # one that is only starting
         worker.send_signal(signal.SIGTERM)
     for worker in workers:
-        _, said = worker.communicate(timeout=30)
+        _, said = worker.communicate(timeout=60)
         assert worker.returncode == 0, said
         assert "Traceback" not in said
+        all_said += said
+    return all_said

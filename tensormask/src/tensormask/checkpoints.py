@@ -19,6 +19,7 @@ from maskworks_torch.checkpoints import (
     load_torch,
     open_model,
     refused_name,
+    start_of,
 )
 from maskworks_torch.closed_unpickler import ClosedUnpickler
 from maskworks_torch.numpy_stand_ins import STAND_INS, Array, ArrayType, encode
@@ -108,8 +109,7 @@ def read(path: Path) -> dict[str, Tensor]:
         UnsafeCheckpointError: reading it would run code from it.
     """
     try:
-        with open_model(path) as file:
-            start = file.read(9)
+        start = start_of(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}; expected a file of weights") from None
     try:

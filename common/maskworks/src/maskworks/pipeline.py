@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from maskworks.config import ShapeConfig
@@ -57,7 +58,7 @@ class Pipeline:
         item = Decoded(job, error=job.error or unwanted(job))
         if item.error is None:
             with _timed(item, "decode"):
-                decoder = self.decoder.watched(job.given_up)
+                decoder = self.decoder.watched(partial(unwanted, job))
                 outcome = _answered(lambda: check_masks(job.format.read(job, decoder), decoder.limits))
             if isinstance(outcome, RequestError):
                 item.error = outcome

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -251,8 +251,8 @@ class ImageDecoder(Protocol):
         """
         ...
 
-    def watched(self, given_up: threading.Event) -> ImageDecoder:
-        """The same for one request: what takes long ends, with an error, once nobody waits for its answer."""
+    def watched(self, unwanted: Callable[[], RequestError | None]) -> ImageDecoder:
+        """The same for one request: what takes long ends with the error that `unwanted` gives, as soon as it does."""
         ...
 
 

@@ -72,8 +72,7 @@ def load_content(path: Path, *, unsafe: bool = False, allowed: Sequence[tuple[An
         UnsafeCheckpoint: it can only be loaded by running other code from it.
     """
     try:
-        with open_model(path) as file:
-            start = file.read(9)
+        start = start_of(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}; expected a checkpoint file") from None
     try:
@@ -100,6 +99,16 @@ def open_model(path: Path) -> BinaryIO:
         file.close()
         raise OSError(errno.EFBIG, "larger than any model", str(path))
     return file
+
+
+def start_of(path: Path) -> bytes:
+    """The first bytes of a file of a model, as many as tell its format.
+
+    Raises:
+        OSError: as `open_model`.
+    """
+    with open_model(path) as file:
+        return file.read(9)
 
 
 def is_safetensors(start: bytes) -> bool:

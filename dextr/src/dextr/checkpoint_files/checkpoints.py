@@ -26,7 +26,7 @@ from dextr.checkpoint_files import pickled_model, torch_file
 from dextr.checkpoint_files.shell_unpickler import Shell
 from dextr.errors import CheckpointError
 from maskworks.atomic_write import replacing
-from maskworks_torch.checkpoints import check_header, is_safetensors, load_torch, open_model
+from maskworks_torch.checkpoints import check_header, is_safetensors, load_torch, start_of
 
 FORMAT = "dextr-1"
 _MOST_SIGMA = 1e6  # pixels; its square has to be a number
@@ -106,10 +106,10 @@ def load(path: str | Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"there is no model file {path}")
     try:
-        is_safetensors = _is_safetensors(path)
+        start = start_of(path)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    return _load_safetensors(path) if is_safetensors else from_object(torch_file.read(path), str(path))
+    return _load_safetensors(path) if is_safetensors(start) else from_object(torch_file.read(path), str(path))
 
 
 def load_unsafe(path: str | Path) -> object:
@@ -153,11 +153,6 @@ def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype | None = N
     }
     with replacing(Path(path)) as draft:
         save_file(tensors, draft, metadata)
-
-
-def _is_safetensors(path: Path) -> bool:
-    with open_model(path) as file:
-        return is_safetensors(file.read(9))
 
 
 def _load_safetensors(path: Path) -> Checkpoint:

@@ -20,7 +20,7 @@ from maskworks.images.jpeg import read_jpeg
 from maskworks.images.limits import check_pixels
 from maskworks.images.png_chunks import SIGNATURE as PNG
 from maskworks.images.png_chunks import only_pixels
-from maskworks.images.raster import Raster, band_facts, chosen_bands
+from maskworks.images.raster import Raster, band_facts, chosen_bands, pick
 from maskworks.types import Bytes
 
 NewImage = Callable[[tuple[int, int, int]], Bytes]
@@ -143,7 +143,7 @@ def _by_pillow(
     pixels = new_image((image.height, image.width, 3))
     for rows, strip in _strips(image):
         colour = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
-        pixels[rows] = colour if grey or bands == (1, 2, 3) else colour[:, :, [band - 1 for band in bands]]
+        pixels[rows] = colour if grey else pick(colour, bands)
     return pixels, {} if grey else band_facts(bands, 3)
 
 
@@ -159,10 +159,7 @@ def _jpeg(
     bands = chosen_bands(1 if grey else 3, config)
     stored = upright(stored, turned)
     pixels = new_image((*stored.shape[:2], 3))
-    if grey:
-        pixels[:] = stored[:, :, None]
-    else:
-        pixels[:] = stored if bands == (1, 2, 3) else stored[:, :, [band - 1 for band in bands]]
+    pixels[:] = stored[:, :, None] if grey else pick(stored, bands)
     return pixels, damaged | ({} if grey else band_facts(bands, 3))
 
 
@@ -182,11 +179,9 @@ def _deep_png(
         samples = found[:, :, :1] if image.mode in ("L", "LA") else found[:, :, 2::-1]  # blue comes first
     count = samples.shape[2]
     bands = chosen_bands(count, config)
-    facts = band_facts(bands, count)
-    samples = samples if not facts else samples[:, :, [band - 1 for band in bands]]
-    samples = upright(samples, turned)
+    samples = upright(pick(samples, bands), turned)
     pixels = new_image((*samples.shape[:2], 3))
-    return pixels, facts | Raster(samples=samples, bits=16).render(config, pixels)
+    return pixels, band_facts(bands, count) | Raster(samples=samples, bits=16).render(config, pixels)
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:

@@ -12,12 +12,12 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from maskworks.config import InputConfig
-from maskworks.errors import ImageTooLarge, Overloaded, TimedOut
+from maskworks.errors import ImageTooLarge, Overloaded, RequestError
 from maskworks.images.decoder_process import DecoderDied, DecoderProcess
 from maskworks.images.limits import check_size
 from maskworks.images.reader import InProcessDecoder
@@ -67,20 +67,22 @@ class DecoderPool:
         # More are started when they are needed.
         self._idle = [self._new_process() for _ in range(FAST_PLACES // 2)]
 
-    def watched(self, given_up: threading.Event) -> ImageDecoder:
-        """This pool for one request; its decode ends once nobody waits for the answer."""
-        return _Watched(self, given_up)
+    def watched(self, unwanted: Callable[[], RequestError | None]) -> ImageDecoder:
+        """This pool for one request; its decode ends with the error that says why the answer is not wanted."""
+        return _Watched(self, unwanted)
 
-    def decode(self, data: bytes | bytearray, given_up: threading.Event | None = None) -> tuple[Bytes, dict[str, Any]]:
+    def decode(
+        self, data: bytes | bytearray, unwanted: Callable[[], RequestError | None] = lambda: None
+    ) -> tuple[Bytes, dict[str, Any]]:
         """The image of a file, (H, W, 3) uint8 RGB, and facts about it.
 
         Raises:
             ImageTooLarge: beyond a limit; also if its decode took too long and was ended.
             BadImage, OutOfMemory: as `decode_image` raises them.
             Overloaded: the worker is stopping, and has waited long enough for this decode.
-            TimedOut: it takes long, and nobody waits for the answer any more.
+            RequestError: it takes long, and `unwanted` gives this error.
         """
-        wanted = _Wanted(self._stop, given_up or threading.Event())
+        wanted = _Wanted(self._stop, unwanted)
         try:
             return self._decode(data, wanted)
         except DecoderDied as death:
@@ -104,7 +106,7 @@ class DecoderPool:
                         return self._receive_late(process, wanted)
                     finally:
                         self._slow_places.release()
-        with self._held(self._slow_places, wanted), self._process() as process:
+        with self._held(self._slow_places, wanted), self._process(fresh=fresh) as process:
             process.send(data)
             return self._receive_late(process, wanted)
 
@@ -186,14 +188,14 @@ class DecoderPool:
 class _Wanted:
     """Whether a decode is still wanted."""
 
-    def __init__(self, stop: threading.Event, given_up: threading.Event) -> None:
-        self._stop, self._given_up = stop, given_up
+    def __init__(self, stop: threading.Event, unwanted: Callable[[], RequestError | None]) -> None:
+        self._stop, self._unwanted = stop, unwanted
         self._stop_seen: float | None = None
 
     def check(self) -> None:
-        """Raises Overloaded a few seconds after the worker was told to stop, TimedOut once nobody waits."""
-        if self._given_up.is_set():
-            raise TimedOut("nobody waits for the answer any more")
+        """Raises Overloaded a few seconds after the worker was told to stop, or why the answer is not wanted."""
+        if (error := self._unwanted()) is not None:
+            raise error
         if not self._stop.is_set():
             return
         now = time.monotonic()
@@ -212,8 +214,8 @@ def _received(process: DecoderProcess) -> tuple[Bytes, dict[str, Any]]:
 class _Watched:
     """A pool for one request."""
 
-    def __init__(self, pool: DecoderPool, given_up: threading.Event) -> None:
-        self._pool, self._given_up = pool, given_up
+    def __init__(self, pool: DecoderPool, unwanted: Callable[[], RequestError | None]) -> None:
+        self._pool, self._unwanted = pool, unwanted
         self.limits = pool.limits
 
     @property
@@ -221,7 +223,7 @@ class _Watched:
         return self._pool.ended
 
     def decode(self, data: bytes | bytearray) -> tuple[Bytes, dict[str, Any]]:
-        return self._pool.decode(data, self._given_up)
+        return self._pool.decode(data, self._unwanted)
 
-    def watched(self, given_up: threading.Event) -> ImageDecoder:
-        return self._pool.watched(given_up)
+    def watched(self, unwanted: Callable[[], RequestError | None]) -> ImageDecoder:
+        return self._pool.watched(unwanted)

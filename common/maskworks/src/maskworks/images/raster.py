@@ -86,6 +86,13 @@ def band_facts(used: tuple[int, ...], count: int) -> dict[str, Any]:
     return {} if used == tuple(range(1, count + 1)) else {"bands": {"used": list(used), "of": count}}
 
 
+def pick(samples: NDArray[Any], bands: tuple[int, ...]) -> NDArray[Any]:
+    """These bands, counted from 1, of (H, W, C); no copy if they are all in their order."""
+    if bands == tuple(range(1, samples.shape[2] + 1)):
+        return samples
+    return samples[:, :, [band - 1 for band in bands]]
+
+
 def _highest_8_bits(samples: NDArray[Any], bits: int) -> Bytes:
     eight: NDArray[Any] = samples.astype(np.uint16) * 255 // (2**bits - 1) if bits < 8 else samples >> (bits - 8)
     return eight.astype(np.uint8, copy=False)

@@ -5,7 +5,7 @@ Whoever reads files of strangers does it in a process that can be ended; see `ma
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import UnidentifiedImageError
 
 from maskworks.config import InputConfig
-from maskworks.errors import BadImage, OutOfMemory
+from maskworks.errors import BadImage, OutOfMemory, RequestError
 from maskworks.images.common import READER_ERRORS, NewImage, read_common
 from maskworks.images.limits import check_pixels, check_size
 from maskworks.images.signatures import unread
@@ -39,7 +39,7 @@ class InProcessDecoder:
     def decode(self, data: bytes | bytearray) -> tuple[Bytes, dict[str, Any]]:
         return decode_image(data, self.limits)
 
-    def watched(self, given_up: threading.Event) -> ImageDecoder:
+    def watched(self, unwanted: Callable[[], RequestError | None]) -> ImageDecoder:
         return self
 
 

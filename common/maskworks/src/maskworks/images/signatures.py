@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from maskworks.images.heif import is_heic
+from pathlib import Path
 
+from maskworks.images.heif import is_heic
+from maskworks.regular_file import open_regular
+
+_HEAD = 256  # bytes that tell the kind of a file
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WebP", "GIF", "AVIF", "HEIC")
 _READ = (
     (b"\xff\xd8", "JPEG"), (b"\x89PNG", "PNG"), (b"BM", "BMP"), (b"GIF8", "GIF"),
@@ -35,12 +39,22 @@ _BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"crx ": "a raw photo (CR3)", b"jxl
 
 def kind_of(data: bytes | bytearray) -> str:
     """The kind of a file, one of FORMATS if it is read; "" if it is not known."""
-    head = bytes(data[:256])
+    head = bytes(data[:_HEAD])
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "WebP"
     if is_heic(head):
         return "HEIC"
     return next((name for start, name in _READ if head.startswith(start)), "") or _other_kind(head)
+
+
+def kind_of_file(path: Path) -> str:
+    """`kind_of` a file that may be large.
+
+    Raises:
+        OSError: it is no regular file, or cannot be opened.
+    """
+    with open_regular(path) as file:
+        return kind_of(file.read(_HEAD))
 
 
 def unread(data: bytes | bytearray) -> str:

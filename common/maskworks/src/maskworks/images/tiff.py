@@ -19,7 +19,7 @@ from maskworks.errors import BadImage
 from maskworks.images.common import NewImage, exif_fact, read_common, upright
 from maskworks.images.levels import Levels, strips
 from maskworks.images.limits import check_pixels
-from maskworks.images.raster import Raster, band_facts, chosen_bands
+from maskworks.images.raster import Raster, band_facts, chosen_bands, pick
 from maskworks.images.tiff_pages import find_page
 from maskworks.types import Bytes
 
@@ -103,7 +103,7 @@ def _read(data: bytes | bytearray, page: Any, config: InputConfig, new_image: Ne
         raster = _raster(page, _samples(data, page, used))
     else:
         count, used = 3, chosen_bands(3, config)
-        raster = Raster(samples=samples[:, :, [band - 1 for band in used]], bits=8)
+        raster = Raster(samples=pick(samples, used), bits=8)
     if facts["exif"] == "applied":
         raster = replace(raster, samples=upright(raster.samples, orientation))
     pixels = new_image((*raster.samples.shape[:2], 3))

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from maskworks.config import InputConfig
 from maskworks.images.reader import decode_image
-from maskworks.images.signatures import FORMATS, kind_of
-from maskworks.regular_file import open_regular, read_regular
+from maskworks.images.signatures import FORMATS, kind_of_file
+from maskworks.regular_file import read_regular
 from maskworks.types import Bytes
 
-_HEAD = 256  # bytes that tell the kind of a file
 _NO_LIMIT = 2**62
 _TRUST = InputConfig(max_bytes=_NO_LIMIT, max_pixels=_NO_LIMIT)
 
@@ -22,8 +21,7 @@ def is_read(path: Path) -> bool:
     Raises:
         OSError: it is no regular file, or cannot be opened.
     """
-    with open_regular(path) as file:
-        return kind_of(file.read(_HEAD)) in FORMATS
+    return kind_of_file(path) in FORMATS
 
 
 def read_trusted(path: Path, *, exif: str = "ignore") -> Bytes:

@@ -6,13 +6,11 @@ import logging
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from maskworks.images.signatures import FORMATS, kind_of
-from maskworks.regular_file import open_regular
+from maskworks.images.signatures import FORMATS, kind_of_file
 from maskworks.transports.folder.scan import stem_and_suffix
 
 log = logging.getLogger(__name__)
 
-_HEAD = 256  # bytes of a file that tell its kind
 _PROMPTS = (".points", ".prompt")
 _MOST_NAMES = 10
 
@@ -69,8 +67,7 @@ def _reason(path: Path, prompt_suffix: str | None) -> str:
             f"prompts for this model end in {prompt_suffix}" if prompt_suffix else "prompts, which nothing here needs"
         )
     try:
-        with open_regular(path) as file:
-            kind = kind_of(file.read(_HEAD))
+        kind = kind_of_file(path)
     except OSError:  # gone, no file, or not to be read
         kind = ""
     if kind in FORMATS:
