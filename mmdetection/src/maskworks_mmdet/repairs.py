@@ -16,7 +16,7 @@ _LEAST = torch.finfo(torch.float32).tiny
 
 
 def repair(config: Config, *, alone: bool) -> None:
-    """Changes a config where a stock model would not run: batch normalisation, and some heads.
+    """Changes a config where a stock model would not run: batch normalisation, and some parts.
 
     Args:
         config: of a model; changed in place.
@@ -28,6 +28,8 @@ def repair(config: Config, *, alone: bool) -> None:
             part["type"] = "BN"
         if part.get("eps") == 0 and "BN" in str(part.get("type")):  # torch refuses 0; this one adds nothing in float32
             part["eps"] = _LEAST
+        if part.get("type") == "FPN":  # a setting that a stock config of V3Det has, and no version of FPN
+            part.pop("force_grad_on_level", None)
         if part.get("type") == "CascadeRPNHead":  # a detector tells it so, an RPN alone does not
             part.setdefault("num_classes", 1)
 
