@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,29 @@ from mmengine.optim import AmpOptimWrapper
 from maskworks.commands.run import say
 from maskworks.errors import ConfigError
 from maskworks_mmdet.configs import stock_configs
+from maskworks_mmdet.repairs import parts
 
 _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 _MIXED = ("loss_scale", "dtype", "use_fsdp")  # settings of mixed precision alone
+
+_LOGS = {
+    "TensorboardVisBackend": "tensorboard", "WandbVisBackend": "wandb", "MLflowVisBackend": "mlflow",
+    "ClearMLVisBackend": "clearml", "NeptuneVisBackend": "neptune", "DVCLiveVisBackend": "dvclive",
+    "AimVisBackend": "aim",
+}  # fmt: skip
 
 
 def fit_settings(config: Config) -> None:
     """Changes what can only be meant in one way, and says so.
 
     Raises:
-        ConfigError: weights of classes are not as many as the classes, and can be meant in several ways.
+        ConfigError: weights of classes are not as many as the classes, and can be meant in several ways; or the log is
+            to go where a package is missing.
     """
     _without_mixed_precision(config)
     _fit_workers(config)
     _find_teacher(config)
-    problems = list(_fit_class_weights(config.model, "model"))
+    problems = [*_fit_class_weights(config.model, "model"), *_missing_logs(config)]
     if problems:
         raise ConfigError(problems)
 
@@ -44,10 +53,25 @@ def _without_mixed_precision(config: Config) -> None:
 
 
 def _fit_workers(config: Config) -> None:
-    """No more processes than cores: torch warns of them, as they are slower."""
+    """No more processes than cores, which torch warns of as slow, and nothing that torch refuses without processes."""
     cores = len(os.sched_getaffinity(0))
     for loader in (config[name] for name in _LOADERS if config.get(name)):
         loader["num_workers"] = min(loader.get("num_workers", 0), cores)
+        if not loader["num_workers"]:
+            loader["persistent_workers"] = False
+            loader.pop("prefetch_factor", None)
+        if loader.get("pin_memory") and not torch.cuda.is_available():
+            loader["pin_memory"] = False
+
+
+def _missing_logs(config: Config) -> Iterator[str]:
+    """MMEngine looks for these packages only when it writes the first line."""
+    for part in parts(dict(config.items())):
+        needed = _LOGS.get(str(part.get("type")))
+        if needed is not None and find_spec(needed) is None:
+            yield (
+                f"vis_backends: {part['type']} needs {needed}, which is not installed here; install it, or leave it out"
+            )
 
 
 def _find_teacher(config: Config) -> None:

@@ -65,6 +65,23 @@ def test_no_more_workers_than_cores(fitted, monkeypatch):
     assert (config.train_dataloader.num_workers, config.val_dataloader.num_workers) == (2, 1)
 
 
+def test_loaders_without_processes_of_their_own(mmdet, fitted, monkeypatch):
+    """torch refuses the one and warns of the other."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    loader = {"num_workers": 0, "persistent_workers": True, "prefetch_factor": 2, "pin_memory": True}
+    found = fitted(train_dataloader=loader).train_dataloader
+    assert torch.utils.data.DataLoader([1], **found).num_workers == 0
+    assert not found.pin_memory
+
+
+def test_a_log_whose_package_is_missing(fitted, monkeypatch):
+    from maskworks_mmdet import training_settings
+
+    monkeypatch.setattr(training_settings, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"^vis_backends: TensorboardVisBackend needs tensorboard, which is not inst"):
+        fitted(visualizer={"type": "DetLocalVisualizer", "vis_backends": [{"type": "TensorboardVisBackend"}]})
+
+
 def test_the_config_of_a_teacher_by_its_place_in_the_repository(fitted):
     teacher = "configs/gfl/gfl_r50_fpn_1x_coco.py"
     assert Path(fitted(model={"type": "LD", "teacher_config": teacher}).model.teacher_config).is_file()
