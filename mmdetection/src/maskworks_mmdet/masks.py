@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import MethodType
@@ -15,7 +14,6 @@ import torch
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import FCNMaskHead
 from mmdet.structures.mask import BaseInstanceMasks
 from numpy.typing import NDArray
-from pycocotools import mask as mask_codes
 from torch import Tensor, nn
 
 from maskworks.geometry import as_uint8, fill, trace
@@ -70,8 +68,8 @@ def binary_parts(
     """The masks of one image, one after the other: (h, w) uint8 of 0 and 1, and x and y of its first pixel.
 
     Args:
-        masks: a list of `Window`; (N, H, W) or a list of (H, W), as tensors or arrays of any type; or masks of
-            MMDetection or in COCO's run-length code.
+        masks: a list of `Window`; (N, H, W) or a list of (H, W), as tensors or arrays of any type; or the masks
+            of MMDetection's own structures.
         threshold: the least probability of a pixel of the object, where masks are probabilities: of uint8, in steps of
             1/255, or of floats. None where each number but zero means the object, of floats each of at least a half.
         indices: the masks that are wanted, all of them by default.
@@ -146,9 +144,6 @@ def _pixels(mask: Any) -> NDArray[Any]:
     """(H, W) numbers of a mask in any of its forms."""
     if isinstance(mask, BaseInstanceMasks):
         mask = mask.to_ndarray()
-    elif isinstance(mask, dict):
-        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # pycocotools with numpy 2
-            mask = mask_codes.decode(mask)
     elif isinstance(mask, Tensor):
         mask = (mask.float() if mask.dtype == torch.bfloat16 else mask).detach().cpu().numpy()
     pixels = np.asarray(mask)

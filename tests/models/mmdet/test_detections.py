@@ -120,14 +120,12 @@ def disc():
 def forms():
     """A mask in the forms that heads and their libraries have for it."""
     from mmdet.structures.mask import BitmapMasks
-    from pycocotools import mask as codes
 
     yield from (torch.from_numpy(disc()[None].astype(kind)) for kind in (bool, np.uint8, np.int64, np.float32))
     yield torch.from_numpy(disc()[None]).to(torch.bfloat16)
     yield [disc()]
     yield disc()[None, None].astype(np.uint8)
     yield BitmapMasks(disc()[None].astype(np.uint8), *SIZE)
-    yield [codes.encode(np.asfortranarray(disc().astype(np.uint8)))]
 
 
 def test_masks_of_all_forms(mmdet):
