@@ -39,7 +39,8 @@ class Detections:
     Attributes:
         found: those that are usable, in the model's order.
         masks: for all that the model gives, in the forms that `maskworks_mmdet.masks` knows; None without masks.
-        left_out: the number of those that are not usable: their score, or all that says where they are, is not finite.
+        left_out: the number of those that are not usable: their score, or all that says where they are, is not finite, or
+            their class is less than 0.
     """
 
     found: tuple[Detection, ...]
@@ -73,7 +74,7 @@ def _usable(scores: Floats, labels: Floats, boxes: Sequence[Floats | None], mask
     for index, (score, label, box) in enumerate(zip(scores, labels, boxes, strict=True)):
         # A mask that was computed inside of a box is nowhere without it.
         placed = box is not None or (masks is not None and not isinstance(masks[index], Window))
-        if placed and np.isfinite(score) and np.isfinite(label):
+        if placed and np.isfinite(score) and np.isfinite(label) and label >= 0:
             yield Detection(index, round(label), float(score), box)
 
 
