@@ -134,14 +134,14 @@ class DextrDataset(Dataset[Any], ABC):
     def __len__(self) -> int:
         return len(self.obj_meta_indices)
 
-    def __getitem__(self, index: int) -> Any:
-        """The sample of object `index`, transformed.
+    def __getitem__(self, item: int) -> Any:
+        """The sample of object `item`, transformed.
 
         Raises:
             ValueError: its image and its annotation differ in size.
         """
-        img_i, label_i, region = self.obj_meta_indices[index].tolist()
-        outline = self.obj_meta_outlines[index]
+        img_i, label_i, region = self.obj_meta_indices[item].tolist()
+        outline = self.obj_meta_outlines[item]
         mask = self.get_label_mask(img_i, label_i)
         if region >= 0:
             mask = object_regions.region_at(mask, outline)
