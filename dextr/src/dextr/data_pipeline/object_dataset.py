@@ -72,6 +72,8 @@ class DextrDataset(Dataset[Any], ABC):
         ValueError: `object_meta_path` is some other file.
     """
 
+    __module__ = "dextr.data_pipeline.dextr_dataset"  # its public name, as in the original
+
     IGNORE_INDEX: int | None = None
 
     def __init__(
