@@ -10,6 +10,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import dextr.model
 from dextr.architectures import denseunet, resunet
@@ -187,6 +188,31 @@ def test_labels_are_counted_by_the_class_as_by_an_instance():
     assert Ignoring.get_num_labels_in_inst_y(labels) == 3
     assert LabelImageTargetDextrDataset([], [], ignore_index=255).get_num_labels_in_inst_y(labels) == 3
     assert DextrDataset.get_num_labels_in_inst_y(np.zeros((1, 3, 7))) == 7
+
+
+def test_a_dataset_of_a_user_with_its_own_way_of_taking_labels_apart():
+    class Tens(DextrDataset):
+        """Label n is the numbers from 10 n to 10 n + 9; those from 30 on count for nothing."""
+
+        num_images = 1
+
+        def get_input_image_pil(self, img_i):
+            return Image.new("RGB", (6, 4))
+
+        def get_instance_y_arr(self, img_i):
+            return np.repeat(np.array([[10, 19, 21, 0, 0, 35]]), 4, axis=0)
+
+        @classmethod
+        def get_num_labels_in_inst_y(cls, inst_y):
+            return min(super().get_num_labels_in_inst_y(inst_y) // 10, 2)
+
+        @staticmethod
+        def get_label_mask_from_inst_y(inst_y, object_i):
+            return inst_y // 10 == object_i + 1
+
+    dataset = Tens(None, None)
+    assert dataset.obj_meta_indices.tolist() == [[0, 0, -1], [0, 1, -1]]
+    assert [np.asarray(sample["target_mask"]).any(axis=0).sum() for sample in dataset] == [2, 1]
 
 
 def test_the_package_describes_what_is_there():
