@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from maskworks.types import Request
+from maskworks_mmdet.installation import import_mmdet
 from maskworks_sam import automatic
 from maskworks_tensormask.adapter import TensorMaskPredictor
 from tensormask.model import Result
@@ -38,7 +39,9 @@ def test_everything_in_an_image(monkeypatch):
 
 
 @NEEDS_MMDET
+@pytest.mark.slow("imports MMDetection")
 def test_classes_of_mmdetection():
+    import_mmdet()
     from maskworks_mmdet.adapter import MmdetPredictor
     from maskworks_mmdet.detector import Detector
     from maskworks_mmdet.options import MmdetConfig
