@@ -131,7 +131,7 @@ class MmdetPredictor:
             name = self._detector.name_of(one.label)
             shown = None if box is None else [round(value, 3) for value in box.tolist()]
             meta = {"class": one.label, "name": name, "box": shown}
-            yield Instance(mask, offset, one.label % 255 + 1, name, one.score, box, meta)
+            yield Instance(mask, offset, one.label + 1, name, one.score, box, meta)
 
 
 def _extract_features_in(model: Any, dtype: torch.dtype, device: str) -> None:
