@@ -39,8 +39,8 @@ class Detections:
     Attributes:
         found: those that are usable, in the model's order.
         masks: for all that the model gives, in the forms that `maskworks_mmdet.masks` knows; None without masks.
-        left_out: the number of those that are not usable: their score, or all that says where they are, is not finite, or
-            their class is less than 0.
+        left_out: the number of those that are not usable: their score, or all that says where they are, is not finite,
+            or their class is less than 0.
     """
 
     found: tuple[Detection, ...]
