@@ -13,7 +13,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from maskworks.commands.run import say
-from maskworks.errors import BadImage, ConfigError, DeviceError
+from maskworks.errors import ConfigError, DeviceError
 from maskworks_mmdet.checkpoints import guarded
 from maskworks_mmdet.class_names import from_environment
 from maskworks_mmdet.configs import find_config, merge_options, read_config
@@ -21,7 +21,7 @@ from maskworks_mmdet.operators import MISSING, missing_operator
 from maskworks_mmdet.repairs import repair
 from maskworks_mmdet.train_config import TrainConfig
 from maskworks_mmdet.training_data import check_classes, name_classes
-from maskworks_mmdet.training_images import read_as_predicted
+from maskworks_mmdet.training_images import UnreadableImage, read_as_predicted
 from maskworks_mmdet.training_log import Harmless
 from maskworks_mmdet.training_settings import fit_settings
 
@@ -46,10 +46,10 @@ def train(flags: TrainConfig) -> None:
         url = f": {config.load_from}" if "://" in str(config.get("load_from")) else ""
         with guarded(f"the checkpoint to start from{url}", unsafe=flags.unsafe_load):
             runner.train()
-    except (BadImage, FileNotFoundError) as error:  # the text may be the traceback of another process
-        raise ConfigError(
-            [str(error).strip().splitlines()[-1].removeprefix(f"{BadImage.__module__}.BadImage: ")]
-        ) from None
+    except (UnreadableImage, FileNotFoundError) as error:  # the text may be the traceback of another process
+        last = str(error).strip().splitlines()[-1]
+        kind = f"{UnreadableImage.__module__}.{UnreadableImage.__name__}: "
+        raise ConfigError([last.removeprefix(kind).removeprefix("FileNotFoundError: ")]) from None
     except RuntimeError as error:
         missing = MISSING.search(str(error))
         if missing is None:

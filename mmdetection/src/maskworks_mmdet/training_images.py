@@ -12,7 +12,7 @@ from mmdet.registry import TRANSFORMS
 from mmengine import fileio
 from mmengine.config import Config
 
-from maskworks.errors import BadImage, RequestError, reason_of
+from maskworks.errors import RequestError, reason_of
 from maskworks.images.signatures import FORMATS, kind_of
 from maskworks.images.trusted import decode_trusted
 from maskworks.types import Bytes
@@ -20,6 +20,10 @@ from maskworks_mmdet.repairs import parts
 
 _NAME = "LoadImageFromFile"
 _UPRIGHT = {"color": True, "grayscale": True, "color_ignore_orientation": False, "grayscale_ignore_orientation": False}
+
+
+class UnreadableImage(ValueError):
+    """An image file that cannot be read. torch brings it from another process, which it could not do with ours."""
 
 
 class LoadTrainingImage(LoadImageFromFile):  # type: ignore[misc]  # mmcv has no types
@@ -34,7 +38,7 @@ class LoadTrainingImage(LoadImageFromFile):  # type: ignore[misc]  # mmcv has no
         """Adds `img`, (H, W, 3) BGR or (H, W) grey, uint8 or float32, and its sizes, to the facts about an image.
 
         Raises:
-            BadImage: the file is broken, and broken files are not to be left out.
+            UnreadableImage: the file is broken, and broken files are not to be left out.
         """
         upright = _UPRIGHT.get(self.color_type)
         if upright is None or self.file_client_args is not None:
@@ -49,7 +53,7 @@ class LoadTrainingImage(LoadImageFromFile):  # type: ignore[misc]  # mmcv has no
             if self.ignore_empty:
                 return None
             reason = reason_of(error) if isinstance(error, OSError) else error.message
-            raise BadImage(f"{path}: {reason}; mend the file, or take it out of the annotations") from None
+            raise UnreadableImage(f"{path}: {reason}; mend the file, or take it out of the annotations") from None
         image = self._as_asked(rgb)
         results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         return results

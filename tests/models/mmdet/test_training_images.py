@@ -9,7 +9,6 @@ import tifffile
 from PIL import Image
 
 from maskworks.config import InputConfig
-from maskworks.errors import BadImage
 from maskworks.images.reader import decode_image
 from maskworks_mmdet.sample_data import picture
 from tests.support.mmdet_school import NEEDS_MMDET
@@ -100,6 +99,6 @@ def test_other_formats_are_left_to_mmdetection(reader, tmp_path):
 def test_files_that_cannot_be_read(reader, tmp_path, content):
     if content is not None:
         (tmp_path / "a.jpg").write_bytes(content)
-    with pytest.raises(BadImage, match=r"a\.jpg: .*; mend the file, or take it out of the annotations$"):
+    with pytest.raises(ValueError, match=r"a\.jpg: .*; mend the file, or take it out of the annotations$"):
         reader()({"img_path": str(tmp_path / "a.jpg")})
     assert reader(ignore_empty=True)({"img_path": str(tmp_path / "a.jpg")}) is None
