@@ -32,6 +32,8 @@ def repair(config: Config, *, alone: bool) -> None:
             part.pop("force_grad_on_level", None)
         if part.get("type") == "CascadeRPNHead":  # a detector tells it so, an RPN alone does not
             part.setdefault("num_classes", 1)
+        if part.get("type") == "StageCascadeRPNHead":  # a setting of older versions, which no head reads any more
+            part.pop("sampling", None)
 
 
 def without_training(model: ConfigDict) -> ConfigDict:

@@ -81,6 +81,38 @@ def test_a_student_without_a_teacher(mmdet, tmp_path, name):
     assert "teacher" in (tmp_path / "config.py").read_text()
 
 
+def rpn(config):
+    scaled(config)
+    config.model.backbone.depth = 18
+    config.model.backbone.init_cfg = None
+    config.model.neck.in_channels = [64, 128, 256, 512]
+    config.model.neck.force_grad_on_level = True  # as V3Det's FCOS has it, and no FPN
+
+
+def test_proposals_are_objects_of_no_class(mmdet, tmp_path):
+    """The checkpoint has the names of COCO, the first of which would be that of each."""
+
+    def known(model):
+        return {**model, "neck": {key: value for key, value in model.neck.items() if key != "force_grad_on_level"}}
+
+    found = predicted(*saved(tmp_path, "rpn/rpn_r50_fpn_1x_coco.py", rpn, part=known))
+    assert found
+    assert {i.name for i in found} == {"object"}
+
+
+def test_a_cascade_rpn_alone_can_be_built(mmdet):
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
+
+    from maskworks_mmdet.configs import read_config, stock_configs
+    from maskworks_mmdet.repairs import repair
+
+    config = read_config(stock_configs()["cascade_rpn/cascade-rpn_r50-caffe_fpn_1x_coco.py"])
+    repair(config, alone=True)
+    init_default_scope("mmdet")
+    assert MODELS.build(config.model).bbox_head.num_stages == 2
+
+
 def panoptic_fpn(config):
     scaled(config)
     config.model.backbone.depth = 18
