@@ -113,6 +113,8 @@ class PredictFormat:
     def _kind(self, job: Job) -> str:
         """What the body is: a `message` in JSON, whatever its type, a `form`, or a `file`, which tells its format."""
         media_type = media_type_of(self.content_type)
+        if media_type == MULTIPART and "boundary" in self.content_type.lower():
+            return "form"
         if media_type == JSON or is_message(job.body):
             return "message"
         return "form" if media_type == MULTIPART else "file"
