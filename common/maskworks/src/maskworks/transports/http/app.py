@@ -32,7 +32,7 @@ from maskworks.transports.http.readiness import Readiness
 from maskworks.transports.http.sparing import Sparing
 from maskworks.transports.http.token import check_token
 from maskworks.transports.http.transport import HttpTransport
-from maskworks.types import Job, Outcome
+from maskworks.types import Job, Name, Outcome
 from maskworks.wire.reply import encode_error
 from maskworks.wire.schema import prompt_schemas
 from maskworks.wire.status import encode_status
@@ -113,7 +113,7 @@ class HttpApp:
         content_type = headers.get("content-type", "")
         accept, encodings = (", ".join(headers.getlist(name)) for name in ("accept", "accept-encoding"))
         name, prompt = request.query_params.get("id"), request.query_params.get("prompt")
-        http_format = endpoint.format(content_type, accept, encodings, name)
+        http_format = endpoint.format(content_type, accept, encodings, request.query_params)
         self._transport.check_open()
         self._admission.check()
         most = endpoint.most_bytes(media_type_of(content_type), self._input_config.max_bytes)
@@ -161,7 +161,7 @@ class HttpApp:
     def _error(
         self,
         error: RequestError,
-        name: str | None,
+        name: Name | None,
         meta: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 
 from maskworks import __version__
 from maskworks.transports.http.media import ANY_IMAGE, JSON, MULTIPART, OPEX, PNG
-from maskworks.wire.schema import PROMPT, Schema, error_schema, message_schema, opex_schema, reply_schema
+from maskworks.wire.schema import PROMPT, TEXT, Schema, error_schema, message_schema, opex_schema, reply_schema
 
 _FILE: Schema = {"type": "string", "format": "binary"}
 
@@ -17,6 +17,7 @@ _ERRORS = {
     "406": "not_acceptable: no answer is of a type that Accept names",
     "408": "slow_upload: the request did not arrive in time",
     "413": "image_too_large: the body or the image is beyond a limit",
+    "415": "unsupported_media_type: a Content-Type or a Content-Encoding that is not read; the message says which are",
     "422": "unsupported_prompt: a valid prompt that this model cannot use",
     "500": "internal: a fault of the server or the model",
     "503": "overloaded: too much is waiting; try again after Retry-After seconds",
@@ -59,12 +60,12 @@ def describe(
 
 def predict_operation(needs_prompt: bool) -> Schema:
     """`POST /predict` of a model, with or without prompts."""
-    form: Schema = {"type": "object", "required": ["image"], "properties": {"image": _FILE}}
+    form: Schema = {"type": "object", "required": ["image"], "properties": {"image": _FILE, "id": TEXT}}
     parameters: list[Schema] = [
         {"name": "id", "in": "query", "schema": {"type": "string"}, "description": "comes back in the answer"}
     ]
     if needs_prompt:
-        form = {**form, "required": ["image", "prompt"], "properties": {"image": _FILE, "prompt": PROMPT}}
+        form = {**form, "required": ["image", "prompt"], "properties": {"image": _FILE, "prompt": PROMPT, "id": TEXT}}
         text = "the prompt as JSON, where the body is the image file alone"
         parameters.append({"name": "prompt", "in": "query", "content": {JSON: {"schema": PROMPT}}, "description": text})
     return {
@@ -73,6 +74,7 @@ def predict_operation(needs_prompt: bool) -> Schema:
         "parameters": parameters,
         "requestBody": {
             "required": True,
+            "description": "as it is, or compressed with Content-Encoding: gzip",
             "content": _content({ANY_IMAGE: _FILE, MULTIPART: form, JSON: message_schema(needs_prompt)}),
         },
         "responses": {
