@@ -104,7 +104,9 @@ def test_a_slow_reader_gets_all_of_it(server):
         for part in range(1, 9):
             time.sleep(0.5)  # it is slow, but never silent
             while len(answer) < part * 500_000:
-                answer += connection.recv(10_000)
+                piece = connection.recv(10_000)
+                assert piece, answer[:300]
+                answer += piece
         answer += read_answer(connection)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert f"content-length: {len(body)}".encode() in head

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from maskworks.config import HttpConfig
 from tests.support.http_process import HttpProcess, read_answer, statuses
 from tests.support.redis_process import free_port
 from tests.support.samples import encoded
@@ -72,6 +73,10 @@ def post(*lines: bytes, body: bytes = b"") -> bytes:
         (get(start=b"GET health HTTP/1.1"), 400, "bad_request"),
         (get(start=b"GET * HTTP/1.1"), 400, "bad_request"),
         (get(start=b"GET ftp://localhost/health HTTP/1.1"), 400, "bad_request"),
+        (get(start=b"GET http:///health HTTP/1.1"), 400, "bad_request"),
+        (get(start=b"GET http://u@localhost/health HTTP/1.1"), 400, "bad_request"),
+        (get(start=b"GET /health#predict HTTP/1.1"), 400, "bad_request"),
+        (b"X" * 100, 400, "bad_request"),
         (get(start=b"GET /health HTTP/2.0"), 505, "http_version_not_supported"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http_version_not_supported"),
         (get(start=b"BREW /health HTTP/1.1"), 501, "not_implemented"),
@@ -101,6 +106,7 @@ def post(*lines: bytes, body: bytes = b"") -> bytes:
         (post(b"Content-Length: 0x3", body=b"abc"), 400, "bad_request"),
         (post(b"Content-Length: -3"), 400, "bad_request"),
         (post(b"Content-Length: "), 400, "bad_request"),
+        (post(b"Content-Length: " + b"0" * 5000 + b"3", body=b"abc"), 400, "bad_request"),
         (post(b"Content-Length: 99999999999999999999999"), 400, "bad_request"),
         (post(b"Content-Length: 3", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"), 400, "bad_request"),
         (post(b"Transfer-Encoding: chunked", b"Content-Length: 3", body=b"0\r\n\r\n"), 400, "bad_request"),
@@ -230,6 +236,31 @@ def test_a_head_that_stops_is_told(port):
         answer = send(port, before + b"GET /health HTTP/1.1\r\nHost:")
         assert statuses(answer) == [200] * bool(before) + [408]
         assert error_of(answer) == (408, "request_timeout")
+
+
+def test_a_body_that_breaks_is_no_fault_of_the_server(port):
+    """Whether somebody waits for it, or nobody wants it."""
+    for path, status in [(b"/predict", 400), (b"/nothing", 404)]:
+        head = CHUNKED.replace(b"/predict", path)
+        with socket.create_connection(("127.0.0.1", port), 60) as connection:
+            connection.sendall(head.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n") + b"3\r\nab")
+            if status == 400:
+                assert connection.recv(100).startswith(b"HTTP/1.1 100 ")  # so the body is waited for
+                connection.sendall(b"cdXX\r\n")
+            assert statuses(read_answer(connection)) == [status]
+        answer = send(port, head + b"3\r\nab", b"cdXX\r\n")
+        assert statuses(answer) == [status]
+        error_of(answer)
+
+
+def test_idle_connections_are_kept_as_long_as_is_said():
+    server = HttpProcess("--keep_alive", "0.5")
+    with server.connect() as connection:
+        connection.sendall(GOOD)
+        assert statuses(read_answer(connection)) == [200]  # and then the server closes it
+    assert server.stop() == 0
+    assert HttpConfig().keep_alive > 60  # load balancers let go of a connection after that
+    assert list(HttpConfig(keep_alive=0).problems()) == ["--keep_alive: 0 is out of range; expected at least 0.001"]
 
 
 def test_the_port_for_metrics_is_as_strict(ports):

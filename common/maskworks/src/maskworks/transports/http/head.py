@@ -14,12 +14,13 @@ from maskworks.errors import HttpError
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_START = re.compile(_TOKEN + rb"(?: |\Z)")
-_LINE = re.compile(rb"(%s) ([^\x00-\x20\x7f]+) HTTP/(\d\.\d)\r\n" % _TOKEN)
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+_START = re.compile(rb"%s{1,64}(?: |\Z)" % _TOKEN)
+_LINE = re.compile(rb"(%s+) ([^\x00-\x20\x7f]+) HTTP/(\d\.\d)\r\n" % _TOKEN)
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)(.*)", re.IGNORECASE | re.DOTALL)
 _HOST = re.compile(rb"(?:[0-9A-Za-z._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%_-]+\])(?::[0-9]*)?")
 _UPGRADE = re.compile(rb"^upgrade:[^\n]*\n", re.IGNORECASE | re.MULTILINE)
+_MOST_DIGITS = 19
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE"))
 
 
@@ -61,9 +62,12 @@ def read_line(line: bytes) -> RequestLine:
         raise HttpError(400, "CONNECT: this is no proxy; expected a request for a path of this server")
     if method not in _METHODS:
         raise HttpError(501, f"{_shown(method)}: no method that is known here; expected GET, HEAD, POST or OPTIONS")
+    if b"#" in target:
+        raise HttpError(400, f"{_shown(target)}: a target has no fragment; expected a path of this server")
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is not None:
         authority, rest = absolute.groups()
+        check_host(authority)
         return RequestLine(method, rest if rest.startswith(b"/") else b"/" + rest, authority, version)
     if not target.startswith(b"/") and (method, target) != (b"OPTIONS", b"*"):
         raise HttpError(400, f"{_shown(target)}: no path; expected one that begins with /")
@@ -87,8 +91,11 @@ def check_headers(headers: Headers, version: str) -> None:
         raise HttpError(400, f"{len(hosts)} headers Host; expected one")
     if not hosts and version == "1.1":
         raise HttpError(400, "no header Host; expected one, as HTTP/1.1 asks for it")
-    if hosts and _HOST.fullmatch(hosts[0]) is None:
-        raise HttpError(400, f"Host: {_shown(hosts[0])}: no host; expected NAME or NAME:PORT")
+    for host in hosts:
+        check_host(host)
+    for length in _values(headers, b"content-length"):
+        if len(length) > _MOST_DIGITS:
+            raise HttpError(400, f"Content-Length: {_shown(length)}: no length; expected {_MOST_DIGITS} digits at most")
     if not codings:
         return
     coding = b",".join(codings)
@@ -99,6 +106,12 @@ def check_headers(headers: Headers, version: str) -> None:
         raise HttpError(400, f"Transfer-Encoding: {_shown(coding)}: chunked twice; expected chunked")
     if names != [b"chunked"]:
         raise HttpError(501, f"Transfer-Encoding: {_shown(coding)}: not read here; expected chunked, or Content-Length")
+
+
+def check_host(host: bytes) -> None:
+    """Raises HttpError unless this is a name or an address, with or without a port."""
+    if _HOST.fullmatch(host) is None:
+        raise HttpError(400, f"Host: {_shown(host)}: no host; expected NAME or NAME:PORT")
 
 
 def with_host(headers: Headers, authority: bytes) -> list[tuple[bytes, bytes]]:
