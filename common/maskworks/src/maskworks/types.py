@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Points = NDArray[np.int32]
 Mask = NDArray[np.bool_] | Bytes
 
+MOST_LABELS = 255  # that a palette image tells apart, beside background
 _LARGE = 1 << 20  # pixels of a mask from which on it is packed; packing smaller ones is not worth the time
 
 
@@ -115,7 +116,7 @@ class Instance:
         mask: (h, w) bool or 0/1 uint8, maybe packed, the part of the image's mask that starts at `offset`; None for a
             box alone.
         offset: x and y of the mask's first pixel in the image.
-        label: palette index in the mask image, 1..255.
+        label: the number that tells it, or its class, apart from others, counted from 1; see `palette_index`.
         name: the class, as written to OPEX.
         score: the model's confidence, None where it has none.
         box: (4,) float64 of x0, y0, x1, y1 where the model predicts boxes.
@@ -129,6 +130,11 @@ class Instance:
     score: float | None = None
     box: Floats | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def palette_index(self) -> int:
+        """Its value in the mask image, 1..255. Labels beyond 255 start again with 1, so that others have it, too."""
+        return 1 + (self.label - 1) % MOST_LABELS
 
     def pixels(self) -> Mask | None:
         """The mask as an array, made anew by each call if it is packed."""

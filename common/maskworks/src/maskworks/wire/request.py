@@ -23,14 +23,20 @@ def read_pair(job: Job, decoder: ImageDecoder) -> Request:
 
 
 def read_message(job: Job, decoder: ImageDecoder) -> Request:
-    """A JSON message: `image` in base64, and the prompt beside it (DEXTR) or under `prompt` (SAM)."""
+    """A JSON message: `image` in base64, and the prompt beside it (DEXTR) or under `prompt` (SAM).
+
+    Its answers echo the prompt. Clients of the original DEXTR read `label` there, also where they left it out.
+    """
     message = _message(job)
     prompt = message.get("prompt")
-    if prompt is None:
+    beside = prompt is None
+    if beside:
         prompt = {key: value for key, value in message.items() if key not in ("image", "id", "reply_to")}
     elif not isinstance(prompt, dict):
         raise BadJson('message: "prompt" is not an object in curly braces; expected one')
     prompts = parse_prompt(prompt)
+    if beside and "objects" not in prompt:
+        prompt.setdefault("label", prompts[0].label)
     image, image_meta = decoder.decode(_image_bytes(message))
     name = message.get("id")
     return Request(
