@@ -6,7 +6,7 @@ import asyncio
 
 from starlette.requests import ClientDisconnect, Request
 
-from maskworks.errors import ImageTooLarge, SlowUpload
+from maskworks.errors import HttpError, ImageTooLarge, SlowUpload
 from maskworks.transports.http.admission import Share
 from maskworks.transports.http.content_encoding import Plain, decoding_of
 
@@ -53,7 +53,7 @@ async def drain(request: Request) -> bool:
         async with asyncio.timeout(_DRAIN_SECONDS):
             async for _ in request.stream():
                 pass
-    except TimeoutError:
+    except (TimeoutError, HttpError):  # it goes on, or nobody can say where it ends
         return False
     except (ClientDisconnect, RuntimeError):  # it has gone, or the whole body was read before
         pass
