@@ -24,7 +24,8 @@ push-hub/%:  ## push an image to Docker Hub (DRY_RUN=1 shows how)
 	@docker/image push-hub $*
 
 sbom/%:  ## list what is in an image: maskworks-MODEL-DEVICE.cdx.json (CycloneDX)
-	@docker/image sbom $* >maskworks-$*.cdx.json.new && mv maskworks-$*.cdx.json.new maskworks-$*.cdx.json
+	@$(if $(DRY_RUN),docker/image sbom $*,docker/image sbom $* >maskworks-$*.cdx.json.new && \
+	  mv maskworks-$*.cdx.json.new maskworks-$*.cdx.json || { rm -f maskworks-$*.cdx.json.new; exit 1; })
 
 lock: install  ## write the images' lock files anew from constraints.txt
 	$(BIN)/python docker/lock.py

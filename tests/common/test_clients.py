@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +15,13 @@ import pytest
 from PIL import Image
 
 from maskworks.commands import redis_clients as clients
+from maskworks.transports.redis import listener
 from maskworks_dextr.prompt_flags import SENDER
 from tests.support.commands import run_here
 from tests.support.redis_clients import POINTS, SCRIPTS
 from tests.support.redis_process import SERVER
 from tests.support.samples import PROMPT, encoded
+from tests.support.stalling_proxy import StallingProxy
 from tests.support.workplace import wait_until
 
 pytestmark = [
@@ -145,6 +148,36 @@ def test_the_server_goes_away_while_receiving(server, tmp_path):
     assert receiver.returncode == 4
     assert f"Redis at localhost:{server.port}" in said
     assert "Traceback" not in said
+
+
+@pytest.fixture
+def proxy(server):
+    proxy = StallingProxy(server.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.mark.parametrize("flags", [(), ("--stream",)])
+def test_the_network_falls_silent_while_receiving(server, proxy, client, tmp_path, monkeypatch, flags):
+    monkeypatch.setattr(listener, "_SILENCE", 0.2)
+    monkeypatch.setattr(listener, "_PATIENCE", 0.5)
+    receive = partial(clients.receive, "dextr")
+    flags = [*flags, "--url", f"redis://localhost:{proxy.port}/0?socket_timeout=3", "-c", "results", "-o", tmp_path]
+    with ThreadPoolExecutor(1) as threads:
+        end = threads.submit(run_here, receive, *flags)
+        wait_until(lambda: client.pubsub_numpat() == 2 or client.info("clients")["blocked_clients"])
+        proxy.stall()
+        code, said = end.result(60)
+    assert code == 4
+    assert f"Redis at redis://localhost:{proxy.port}" in said
+    assert "silent" in said or "said nothing" in said
+
+
+def test_the_network_is_silent_while_sending(server, proxy, image):
+    proxy.stall()
+    sent = send(server, image, *POINTS, "--url", f"redis://localhost:{proxy.port}/0?socket_timeout=0.5")
+    assert sent.returncode == 4
+    assert "no answer in time" in sent.stderr
 
 
 def test_files_cannot_be_written(server, client, image, tmp_path):

@@ -37,18 +37,19 @@ def message(**keys):
 
 
 def test_three_forms_of_a_request_have_one_answer(client):
+    prompt = json.loads(PROMPT)
     answers = [
         client.post("/predict", files=form()),
         client.post("/predict", content=encoded(), params={"prompt": PROMPT.decode()}),
         client.post("/predict", json=message()),
         client.post("/predict", json={"image": message()["image"], "prompt": json.loads(PROMPT)}),
     ]
-    for answer in answers:
+    for answer, echo in zip(answers, (prompt, prompt, {**prompt, "label": 1}, prompt), strict=True):
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"] == "application/json"
         reply = answer.json()
         assert reply["contours"] == [RING]
-        assert reply["meta"]["prompt"] == json.loads(PROMPT)
+        assert reply["meta"]["prompt"] == echo
         assert reply["meta"]["segmenter"] == {"type": "bright"}
         assert "id" not in reply
         assert pixels(base64.b64decode(reply["mask"])).sum() == 81

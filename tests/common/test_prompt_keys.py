@@ -83,7 +83,7 @@ def test_what_is_empty_or_about_something_else_is_told(more):
     (key,) = more
     request = read_message(message(points=FOUR, **more), DECODER)
     assert request.ignored == (key,)
-    assert request.source == {"points": FOUR, **more}
+    assert request.source == {"points": FOUR, **more, "label": 1}
 
 
 def test_paths_lead_to_the_key():

@@ -65,15 +65,28 @@ def test_image_files_without_a_message():
 def test_message(members):
     request = read_message(message(**members), DECODER)
     np.testing.assert_array_equal(request.image, np.asarray(picture()))
-    assert request.source == POINTS
+    assert request.source == (POINTS if "prompt" in members else {**POINTS, "label": 1})
     assert request.prompts[0].extreme_points.tolist() == POINTS["points"]
     assert (request.id, request.named, request.reply_to) == ("entry-7", False, None)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "echo"),
+    [
+        (POINTS, {**POINTS, "label": 1}),  # as the first DEXTR command answered
+        ({**POINTS, "label": 7}, {**POINTS, "label": 7}),
+        ({"objects": [POINTS, POINTS]}, {"objects": [POINTS, POINTS]}),
+    ],
+)
+def test_a_label_that_was_left_out_is_echoed(prompt, echo):
+    assert read_message(message(**prompt), DECODER).source == echo
+    assert read_message(message(prompt=prompt), DECODER).source == prompt
 
 
 def test_message_with_id_and_reply_to():
     request = read_message(message(**POINTS, id="mine", reply_to="there"), DECODER)
     assert (request.id, request.named, request.reply_to) == ("mine", True, "there")
-    assert request.source == POINTS
+    assert request.source == {**POINTS, "label": 1}
 
 
 def test_an_empty_id_is_an_id():

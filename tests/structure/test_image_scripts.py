@@ -42,6 +42,24 @@ def only(tmp_path):
     return folder
 
 
+@pytest.mark.parametrize("verb", ["push-hub", "push-inhouse", "build", "tag", "sbom"])
+def test_a_dry_run_needs_nothing_that_builds_images(only, verb):
+    done = run(ROOT / "docker" / "image", verb, "dextr-cpu", PATH=str(only), BUILDER="", DRY_RUN="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(line.startswith("docker ") for line in done.stdout.splitlines())
+    assert "maskworks-dextr:cpu" in done.stdout
+
+
+@pytest.mark.parametrize("flags", [[], ["DRY_RUN=1"]])
+def test_a_list_of_parts_that_fails_leaves_no_file(only, tmp_path, flags):
+    for name in ("make", "rm", "mv"):
+        (only / name).symlink_to(shutil.which(name))
+    before = set(ROOT.glob("*.cdx.json*"))
+    done = run("make", "-C", ROOT, "sbom/dextr-cpu", *flags, PATH=str(only), BUILDER="", HOME=str(tmp_path))
+    assert (done.returncode == 0) == bool(flags), done.stderr
+    assert set(ROOT.glob("*.cdx.json*")) == before
+
+
 def test_docker_builds_with_buildkit_whatever_its_default_is(only):
     program(only, "docker", 'echo "$1 $DOCKER_BUILDKIT"')
     done = run(ROOT / "docker" / "image", "build", "dextr-cpu", PATH=str(only), BUILDER="docker", DOCKER_BUILDKIT="0")

@@ -25,13 +25,13 @@ USED = {
     },
     "onedl-mmengine": {"_parse_iterable", "_safe_torch_load"},
     "onedl-mmdetection": {"_predict_by_feat_single"},
-    "python": {"_Unpickler"},
+    "python": {"_Unpickler", "_option_string_actions"},
 }  # fmt: skip
 # httptools calls what uvicorn's class inherits, so the two have to fit each other.
 CAPPED_TOO = {"uvicorn": ("httptools",)}
 # Installed in exactly one version: by mmdetection/install.sh, and what only runs where images are built, by lock files.
 INSTALLER = (ROOT / "mmdetection" / "install.sh").read_text()
-# The pure-Python unpickler has had this name since Python 3.0.
+# The pure-Python unpickler and the flags of a parser have had these names since Python 3.2.
 FREE = {"python"}
 # Modules that no documentation names, although their names do not begin with an underscore.
 UNDOCUMENTED = ("uvicorn.protocols.",)

@@ -55,8 +55,9 @@ def chosen_masks(
         decoded: all masks of the model.
         prompts: what was asked.
         choice: for prompts without one of their own. `auto` takes the best of the three for a single click, and the one
-            for clear prompts otherwise; `best`, `largest`, `smallest` take one of the three, the first by the model's
-            own score; `single` takes the one for clear prompts; `all` takes the three, the largest first.
+            for clear prompts otherwise; `best`, `largest`, `smallest` take one of the three, `best` by the model's own
+            score; `first` takes the first of the three, as the original command did; `single` takes the one for clear
+            prompts; `all` takes the three, the largest first.
         size: height and width of the image in pixels.
         side: of the network's input.
     """
@@ -89,6 +90,8 @@ def cropped(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[int, int]
 def _outputs(choice: str, single_click: bool, scores: NDArray[np.float32], areas: NDArray[np.float32]) -> list[int]:
     if choice == "single" or (choice == "auto" and not single_click) or len(scores) == 1:
         return [0]
+    if choice == "first":
+        return [1]
     by_area = 1 + np.argsort(-areas[1:], kind="stable")
     if choice == "all":
         return [int(output) for output in by_area]

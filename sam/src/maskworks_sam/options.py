@@ -50,7 +50,8 @@ class SamConfig(EncoderConfig):
 
     mask_choice: str = flag(
         "|".join(MASK_CHOICES), "which of the model's masks is the answer; auto is the best of its three for a single "
-        "click, and the one it makes for anything richer", "auto", choices=MASK_CHOICES,
+        "click, and the one it makes for anything richer; first is the first of the three for all prompts, as the "
+        "original command took it", "auto", choices=MASK_CHOICES,
     )  # fmt: skip
     automatic: bool = switch("masks for everything in the image; prompts are not read")
     points_per_side: int = flag("N", "--automatic: clicks in each row and column of the grid", 32, kind=int)

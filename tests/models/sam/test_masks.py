@@ -31,7 +31,15 @@ def outputs(choice, prompt, **answers):
 
 @pytest.mark.parametrize(
     ("choice", "expected"),
-    [("auto", [2]), ("best", [2]), ("single", [0]), ("largest", [1]), ("smallest", [2]), ("all", [1, 3, 2])],
+    [
+        ("auto", [2]),
+        ("best", [2]),
+        ("single", [0]),
+        ("largest", [1]),
+        ("smallest", [2]),
+        ("first", [1]),
+        ("all", [1, 3, 2]),
+    ],
 )
 def test_a_single_click_may_mean_many_things(choice, expected):
     assert outputs(choice, {"points": [CLICK]}) == expected
@@ -43,6 +51,7 @@ def test_a_single_click_may_mean_many_things(choice, expected):
 def test_richer_prompts_mean_one(prompt):
     assert outputs("auto", prompt) == [0]
     assert outputs("best", prompt) == [2]
+    assert outputs("first", prompt) == [1]
 
 
 def test_an_empty_mask_is_not_the_smallest():

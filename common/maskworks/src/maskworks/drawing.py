@@ -59,7 +59,7 @@ def draw(found: Instances, size: tuple[int, int], config: ShapeConfig) -> Drawin
         pixels = _shown(instance, config)
         own = () if pixels is None else trace(pixels, instance.offset, config.simplify)
         if pixels is not None:
-            paint(mask, pixels, instance.offset, instance.label, below=found.best_first)
+            paint(mask, pixels, instance.offset, instance.palette_index, below=found.best_first)
         specks_dropped = pixels is not None and config.min_area > 1
         instances.append(replace(instance, mask=pixels).packed() if specks_dropped else instance)
         regions.append(own)

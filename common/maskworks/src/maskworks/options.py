@@ -20,11 +20,12 @@ from maskworks.config import (
 )
 from maskworks.config.arguments import Names, add_flags, add_group
 from maskworks.config.flag import flags
+from maskworks.config.parser import Parser
 
 
-def new_parser(prog: str, description: str, *, short_help: bool = True) -> argparse.ArgumentParser:
+def new_parser(prog: str, description: str, *, short_help: bool = True) -> Parser:
     """A parser without flags of its own but --help (and -h, if wanted) and --version; abbreviations are refused."""
-    parser = argparse.ArgumentParser(prog=prog, description=description, allow_abbrev=False, add_help=short_help)
+    parser = Parser(prog=prog, description=description, add_help=short_help)
     if not short_help:
         parser.add_argument("--help", action="help", help="show this help message and exit")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")

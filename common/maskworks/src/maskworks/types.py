@@ -25,6 +25,7 @@ Mask = NDArray[np.bool_] | Bytes
 Name = str | int  # the id of a request: it comes back as it came
 
 NAMELESS = "object"  # what an object is called that has no name
+MOST_LABELS = 255  # that a palette image tells apart, beside background
 _LARGE = 1 << 20  # pixels of a mask from which on it is packed; packing smaller ones is not worth the time
 
 
@@ -132,7 +133,7 @@ class Instance:
         mask: (h, w) bool or 0/1 uint8, maybe packed, the part of the image's mask that starts at `offset`; None for a
             box alone.
         offset: x and y of the mask's first pixel in the image.
-        label: palette index in the mask image, 1..255.
+        label: the number that tells it, or its class, apart from others, counted from 1; see `palette_index`.
         name: the class, as written to OPEX.
         score: the model's confidence, None where it has none.
         box: (4,) float64 of x0, y0, x1, y1 where the model predicts boxes.
@@ -146,6 +147,11 @@ class Instance:
     score: float | None = None
     box: Floats | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def palette_index(self) -> int:
+        """Its value in the mask image, 1..255. Labels beyond 255 start again with 1, so that others have it, too."""
+        return 1 + (self.label - 1) % MOST_LABELS
 
     def pixels(self) -> Mask | None:
         """The mask as an array, made anew by each call if it is packed."""
@@ -238,12 +244,7 @@ class Outcome:
 
 
 class Address(NamedTuple):
-    """Where the answer to a request goes.
-
-    Attributes:
-        id: the id to echo, None where the requester gave none.
-        reply_to: the channel or stream that the requester chose, None for the usual one.
-    """
+    """Where the answer to a request goes: the id to echo, and the channel or stream; None where it names none."""
 
     id: Name | None = None
     reply_to: str | None = None

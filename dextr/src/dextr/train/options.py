@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from dextr import __version__
 from dextr.train.config import GROUPS, TrainConfig
 from maskworks.config.arguments import add_flags
+from maskworks.config.parser import Parser
 
 _DESCRIPTION = """Train a DEXTR model, or go on from one. The log goes to logs/log_JOB_NAME.txt, the curves to
 logs/JOB_NAME.csv and logs/tensorboard/JOB_NAME, the model to checkpoints/JOB_NAME.pth, and the one of the best
@@ -28,9 +28,9 @@ def parse(prog: str, argv: Sequence[str] | None, models: Mapping[str, Path]) -> 
     return config
 
 
-def new_parser(prog: str) -> argparse.ArgumentParser:
+def new_parser(prog: str) -> Parser:
     """A parser of all flags; abbreviated ones are refused."""
-    parser = argparse.ArgumentParser(prog=prog, description=_DESCRIPTION, allow_abbrev=False)
+    parser = Parser(prog=prog, description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("job_name", metavar="JOB_NAME", help="any name; names the files that are written")
     for title, config in GROUPS.items():

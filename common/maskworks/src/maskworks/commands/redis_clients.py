@@ -170,27 +170,34 @@ def _receive(args: argparse.Namespace) -> int:
 
 def _from_channel(server: _Connection, config: ReceiveConfig) -> Iterator[bytes]:
     """Messages until none has come for --timeout seconds."""
+    from maskworks.transports.redis.listener import Listener
+
     errors = config.errors_from
     # The server sends a message once for each pattern that it matches.
     patterns = [config.channel] if redis_syntax.matches(config.channel, errors) else [config.channel, errors]
-    subscription: Any = None
+    subscription: Listener | None = None
 
-    def listen(seconds: float) -> Any:
+    def listen(seconds: float) -> bytearray | None:
         nonlocal subscription
-        subscribed, subscription = subscription, None  # unless all goes well: it may be another server next time
-        if subscribed is None:
-            subscribed = server.client.pubsub(ignore_subscribe_messages=True)
-            subscribed.psubscribe(*patterns)
-        message = subscribed.get_message(timeout=seconds)
-        subscription = subscribed
-        return message
+        if subscription is None:  # after a failure, which may have been that of another server
+            subscription = Listener(server.client, *patterns)
+        try:
+            return subscription.receive() if subscription.arrives(seconds) else None
+        except BaseException:
+            subscription.close()
+            subscription = None
+            raise
 
     deadline = _deadline(config)
-    while time.monotonic() < deadline:
-        message = server.call(partial(listen, min(1.0, max(0.0, deadline - time.monotonic()))))
-        if message is not None:
-            yield message["data"]
-            deadline = _deadline(config)
+    try:
+        while time.monotonic() < deadline:
+            body = server.call(partial(listen, min(1.0, max(0.0, deadline - time.monotonic()))))
+            if body is not None:
+                yield bytes(body)
+                deadline = _deadline(config)
+    finally:
+        if subscription is not None:
+            subscription.close()
 
 
 def _from_stream(server: _Connection, config: ReceiveConfig) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-MASK_CHOICES = ("auto", "best", "single", "largest", "smallest", "all")
+MASK_CHOICES = ("auto", "best", "single", "largest", "smallest", "first", "all")
 
 _POINTS = '"points", as {"points": [{"x": 1, "y": 2, "label": 1}]} for clicks or [[x, y], ...] for extreme points'
 _LABELS = 'a "label" in each click, as {"points": [{"x": 1, "y": 2, "label": 1}]}'

@@ -37,12 +37,17 @@ def read_pair(job: Job, decoder: ImageDecoder, at: str = "", ignored: tuple[str,
 
 
 def read_message(job: Job, decoder: ImageDecoder) -> Request:
-    """A JSON message: `image` in base64, and the prompt beside it (DEXTR) or under `prompt` (SAM)."""
+    """A JSON message: `image` in base64, and the prompt beside it (DEXTR) or under `prompt` (SAM).
+
+    Its answers echo the prompt. Clients of the original DEXTR read `label` there, also where they left it out.
+    """
     message = _message(job)
     prompt = message.get("prompt")
     beside = {key: value for key, value in message.items() if key not in (*_ENVELOPE, "prompt")}
     if prompt is None:
         request = _with_prompt(job, beside, lambda: decoder.decode(_image_bytes(message)), "")
+        if "objects" not in beside:
+            beside.setdefault("label", request.prompts[0].label)
     elif isinstance(prompt, dict):
         ignored = check_beside(beside.items(), 'stands beside "prompt"')
         request = _with_prompt(job, prompt, lambda: decoder.decode(_image_bytes(message)), "prompt.")

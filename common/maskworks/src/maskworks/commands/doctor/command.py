@@ -21,9 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = options.new_parser("maskworks", "Looks after an installation of maskworks.")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     text = "Looks at versions, device, cache and Redis, and lets every installed model predict something known."
-    doctor = verbs.add_parser(
-        "doctor", help="see whether this installation is right", description=text, allow_abbrev=False
-    )
+    doctor = verbs.add_parser("doctor", help="see whether this installation is right", description=text)
     add_flags(doctor, "device", ModelConfig, without=("compile",))
     options.add_redis_server_options(doctor)
     doctor.add_argument("--weights", metavar="FILE", nargs="+", type=Path, default=[], help="model files to identify")

@@ -8,6 +8,7 @@ import threading
 import time
 
 from maskworks.errors import GaveUp
+from maskworks.transports.redis.reasons import reason
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,9 @@ class Backoff:
         now = time.monotonic()
         if self._since is None:
             self._since = now
-            log.warning("%s: %s; trying again", self._name, error)
+            log.warning("%s: %s; trying again", self._name, reason(error))
         left = float("inf") if self._give_up is None else self._since + self._give_up - now
         if left <= 0:
-            raise GaveUp(f"{self._name}: {error}; gave up after {self._give_up:g} s (--redis_give_up)")
+            raise GaveUp(f"{self._name}: {reason(error)}; gave up after {self._give_up:g} s (--redis_give_up)")
         self._stop.wait(min(left, random.uniform(0.5, 1.0) * self._longest))
         self._longest = min(_LONGEST, 2 * self._longest)

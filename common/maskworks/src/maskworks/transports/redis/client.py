@@ -62,6 +62,21 @@ def close(client: Any) -> None:
         sentinels.close()
 
 
+def hang_up(client: Any) -> None:
+    """Ends all connections of a client, those in use, too: commands that wait for an answer fail."""
+    for pool in _pools(client):
+        pool.disconnect(inuse_connections=True)
+
+
+def _pools(client: Any) -> list[Any]:
+    """Of all servers that a client knows so far."""
+    if isinstance(client, Cluster):
+        return client.pools()
+    pool = client.connection_pool
+    sentinels = pool.sentinel_manager.sentinels if isinstance(pool, SentinelConnectionPool) else ()
+    return [pool, *(sentinel.connection_pool for sentinel in sentinels)]
+
+
 def reconnect(client: Any) -> None:
     """Has a client look for its server anew, as one that has become a replica takes nothing any more."""
     if not isinstance(client, Cluster):
@@ -96,6 +111,12 @@ class Cluster:
         client: Any = self._connected()
         with _cluster_errors(), client.pipeline(transaction=transaction) as pipeline:
             yield pipeline
+
+    def pools(self) -> list[Any]:
+        """Those of the nodes; none as long as there is no connection."""
+        client: Any = self._client
+        nodes = () if client is None else client.get_nodes()
+        return [node.redis_connection.connection_pool for node in nodes if node.redis_connection is not None]
 
     def subscribers_pool(self) -> Any:
         client = self._connected()

@@ -16,15 +16,16 @@ from maskworks.transports.redis.client import subscribers_pool
 from maskworks.transports.redis.resp import RespReader, Value
 
 _SILENCE = 10.0  # seconds after which a server is asked whether it is there: one that hangs or is cut off says nothing
-_PATIENCE = 20.0  # seconds for its answer
+_ANSWER = 5.0  # seconds for its answer, until the subscription counts as doubtful
+_PATIENCE = 20.0  # and until it is left
 
 
 class Listener:
-    """A connection of its own that is subscribed to a pattern.
+    """A connection of its own that is subscribed to patterns.
 
     Args:
         client: knows server, user, database and TLS.
-        pattern: which channels, as of PSUBSCRIBE.
+        patterns: which channels, as of PSUBSCRIBE.
 
     Raises:
         redis.ConnectionError: the server is away.
@@ -32,18 +33,27 @@ class Listener:
         redis.ResponseError: it has another reason.
     """
 
-    def __init__(self, client: Any, pattern: str) -> None:
-        self._heard, self._asked = time.monotonic(), False
+    def __init__(self, client: Any, *patterns: str) -> None:
+        self._heard = time.monotonic()
+        self._asked: float | None = None  # when, if there was no answer yet
         pool: Any = subscribers_pool(client)
         self._pool, self._connection = pool, pool.get_connection()
         try:
-            self._connection.send_command("PSUBSCRIBE", pattern)
+            self._connection.send_command("PSUBSCRIBE", *patterns)
             # From here on redis-py's own reader is not asked any more.
             self._reader = RespReader(self._connection._sock)
-            self._reader.read()
+            for _ in patterns:
+                self._reader.read()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the subscription as far as is known; "" if nothing is."""
+        now, asked = time.monotonic(), self._asked
+        doubtful = asked is not None and now - asked > _ANSWER
+        return f"the subscription has been silent for {now - self._heard:.0f} s" if doubtful else ""
 
     def arrives(self, timeout: float) -> bool:
         """True as soon as a value begins, False if none does within `timeout` seconds.
@@ -52,14 +62,14 @@ class Listener:
             redis.ConnectionError: the server has said nothing for long, not even that it is there.
         """
         if self._reader.arrives(timeout):
-            self._heard, self._asked = time.monotonic(), False
+            self._heard, self._asked = time.monotonic(), None
             return True
         silent = time.monotonic() - self._heard
         if silent > _SILENCE + _PATIENCE:
             raise exceptions.ConnectionError(f"the server has said nothing for {silent:.0f} s")
-        if silent > _SILENCE and not self._asked:
+        if silent > _SILENCE and self._asked is None:
             self._connection.send_command("PING", check_health=False)
-            self._asked = True
+            self._asked = time.monotonic()
         return False
 
     def receive(self) -> bytearray | None:
@@ -79,7 +89,7 @@ class Listener:
         self._connection.send_command("PUNSUBSCRIBE")
         while True:
             value = self._reader.read()
-            if isinstance(value, list) and value[:1] == [b"punsubscribe"]:
+            if isinstance(value, list) and value[:1] == [b"punsubscribe"] and value[-1:] == [0]:
                 return
             message = _message(value)
             if message is not None:

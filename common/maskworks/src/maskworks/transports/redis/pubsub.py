@@ -23,6 +23,7 @@ from maskworks.transports.redis.client import reconnect
 from maskworks.transports.redis.faults import REFUSED, is_transient
 from maskworks.transports.redis.listener import Listener
 from maskworks.transports.redis.overload import OverloadReplies
+from maskworks.transports.redis.reasons import NO_ANSWER, reason
 from maskworks.transports.redis.role import role
 from maskworks.transports.redis.server import RedisServer, answer
 from maskworks.types import Format, Job, Outcome
@@ -56,10 +57,12 @@ class PubSubTransport:
         self._burst = Burst()
         self._names = itertools.count(1)
         self._failure: TransportError | None = None
+        self._listener: Listener | None = None
         self._closed = threading.Event()
         self._reader = threading.Thread(target=self._read, name="redis reader", daemon=True)
-        if problem := self._server.retry(lambda: role(self._server.client)).problem:
-            log.warning("%s: %s", config.server_name, problem)
+        with self._server.closed_on_failure():
+            if problem := self._server.retry(lambda: role(self._server.client)).problem:
+                log.warning("%s: %s", config.server_name, problem)
         self._reader.start()
 
     def count_overloads(self, count: Callable[[Outcome], None]) -> None:
@@ -79,11 +82,14 @@ class PubSubTransport:
         return self._queue.oldest_age
 
     def check(self) -> None:
+        listener = self._listener
+        deaf = f"not subscribed to {self._config.redis_in}" if listener is None else listener.problem
         with self._server.errors():
             problem = role(self._server.client).problem
         if problem:
             reconnect(self._server.client)
-            raise TransportError(f"{self._config.server_name}: {problem}")
+        if problem or deaf:
+            raise TransportError(f"{self._config.server_name}: {problem or deaf}")
 
     def receive(self, limit: int, timeout: float) -> Sequence[Job]:
         if self._overload.failure is not None:
@@ -135,7 +141,9 @@ class PubSubTransport:
         while not self._closed.is_set() and not self._stop.is_set():
             listener: Listener | None = None
             try:
-                listener = Listener(self._server.client, self._config.redis_in)
+                with self._server.last_tries.command():
+                    listener = Listener(self._server.client, self._config.redis_in)
+                self._listener = listener
                 backoff.worked()
                 log.info("listening on %s, answers go to %s", self._config.redis_in, self._config.redis_out)
                 self._take_messages(listener)
@@ -144,10 +152,15 @@ class PubSubTransport:
             except RedisError as error:
                 if not is_transient(error):
                     raise
+                if self._stop.is_set() or self._closed.is_set():
+                    said = NO_ANSWER if self._server.last_tries.over else reason(error)
+                    log.warning("%s: %s; stopping without it", self._config.server_name, said)
+                    return
                 if listener is not None:
                     log.warning("%s: %s", self._config.server_name, _CUT_OFF)
                 backoff.failed(error)
             finally:
+                self._listener = None
                 if listener is not None:
                     listener.close()
 
@@ -163,8 +176,9 @@ class PubSubTransport:
                 self._burst.note(len(body or b""))
             if body is not None:
                 self._take(body)
-        for body in listener.leave():
-            self._take(body)
+        with self._server.last_tries.command():
+            for body in listener.leave():
+                self._take(body)
 
     def _take(self, body: bytearray) -> None:
         job = Job(str(next(self._names)), body, format=self._format)

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from redis import exceptions
 
 from maskworks.transports.redis.faults import error_from
+from maskworks.transports.redis.reasons import NO_REDIS
 
 Value: TypeAlias = "bytes | bytearray | int | list[Value] | None"
 
@@ -107,11 +108,11 @@ class RespReader:
         try:
             received = self._socket.recv_into(view, 0, flags)
         except OSError as error:
-            raise exceptions.ConnectionError(f"connection lost: {error.strerror or error}") from None
+            raise exceptions.ConnectionError("connection lost") from error
         if not received:
-            raise exceptions.ConnectionError("connection closed by the server")
+            raise exceptions.ConnectionError("the server closed the connection")
         return received
 
 
 def _not_the_protocol() -> exceptions.ConnectionError:
-    return exceptions.ConnectionError("what the server sends is not its protocol")
+    return exceptions.ConnectionError(NO_REDIS)

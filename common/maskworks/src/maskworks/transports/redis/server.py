@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +15,10 @@ from redis import exceptions
 from maskworks.config import RedisConfig, RedisServerConfig
 from maskworks.errors import BadPrompt, GaveUp, ImageTooLarge, TransportError
 from maskworks.transports.redis.backoff import Backoff
-from maskworks.transports.redis.client import close, connect, reconnect
+from maskworks.transports.redis.client import close, connect, hang_up, reconnect
 from maskworks.transports.redis.faults import REFUSED, TRANSIENT, TargetRefused, Unwritable, error_code, is_transient
+from maskworks.transports.redis.last_tries import LastTries
+from maskworks.transports.redis.reasons import NO_ANSWER, reason
 from maskworks.types import Outcome
 from maskworks.wire.reply import encode_error
 
@@ -23,7 +26,6 @@ log = logging.getLogger(__name__)
 
 _ANSWER_SECONDS = 5.0  # in which the server has to say something
 _SEND_SECONDS = 30.0  # in which a large message has to be on its way and the server to say that it has it
-_LAST_TRIES_SECONDS = 6.0  # a server that says nothing is asked once more, but a large message is not sent again
 
 _LONGEST = 512 << 20  # bytes of one value, if the server's proto-max-bulk-len is what it is by default
 _OF_CLUSTER = (
@@ -44,12 +46,14 @@ class RedisServer:
     Attributes:
         client: for small commands: it soon notices that the server does not answer.
         sender: for large ones: it is patient enough for a slow line.
+        last_tries: what is left of the time for commands once `stop` is set.
     """
 
     def __init__(self, config: RedisServerConfig, stop: threading.Event, give_up: float | None = None) -> None:
         self.client = connect(config, _ANSWER_SECONDS)
         self.sender = connect(config, _SEND_SECONDS)
         self._config, self._stop, self._give_up = config, stop, give_up
+        self.last_tries = LastTries(stop, self._hang_up)
         self._failing_since_stop: float | None = None
         self._last_error: Exception | None = None
 
@@ -77,7 +81,28 @@ class RedisServer:
             raise self.refusal(error) from None
         except (exceptions.RedisError, exceptions.RedisClusterException) as error:
             kind = GaveUp if isinstance(error, TRANSIENT) else TransportError
-            raise kind(f"{self._config.server_name}: {error}") from None
+            raise kind(f"{self._config.server_name}: {reason(error)}") from None
+
+    def attempt(self, command: Callable[[], Result]) -> Result:
+        """The command's result, without retries, and without any wait for a server that did not let the worker stop.
+
+        Raises:
+            redis.RedisError: what went wrong.
+        """
+        if self.last_tries.over:
+            raise exceptions.ConnectionError("stopping without it")
+        with self.last_tries.command():
+            return command()
+
+    @contextmanager
+    def closed_on_failure(self) -> Iterator[None]:
+        """For the first commands of a worker, in the block. From here on none of its commands keep it from stopping."""
+        self.last_tries.watch()
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def retry(self, command: Callable[[], Result]) -> Result:
         """The command's result, tried again while the server is away.
@@ -90,11 +115,14 @@ class RedisServer:
         backoff = self.backoff()
         while True:
             begun = time.monotonic()
-            self._check_last_tries(begun)
+            self._check_last_tries()
             try:
-                result = command()
+                with self.last_tries.command():
+                    result = command()
             except REFUSED as error:
                 raise self.refusal(error) from None
+            except exceptions.InvalidResponse as error:
+                raise TransportError(f"{self._config.server_name}: {reason(error)}") from None
             except (*TRANSIENT, exceptions.ResponseError) as error:
                 if not is_transient(error):
                     kind = Unwritable if _is_target(error) else TransportError
@@ -103,6 +131,8 @@ class RedisServer:
                 if isinstance(error, exceptions.ReadOnlyError):
                     reconnect(self.client)
                     reconnect(self.sender)
+                if self.last_tries.over:  # it was cut off, which says nothing
+                    continue
                 if self._stop.is_set():
                     self._last_error, self._failing_since_stop = error, self._failing_since_stop or begun
                     time.sleep(0.1)
@@ -112,11 +142,16 @@ class RedisServer:
                 backoff.worked()
                 return result
 
-    def _check_last_tries(self, now: float) -> None:
+    def _check_last_tries(self) -> None:
         """Once the command is to stop: raises GaveUp some seconds after the first failing try began, of any command."""
         since = self._failing_since_stop
-        if self._stop.is_set() and since is not None and now - since > _LAST_TRIES_SECONDS:
-            raise GaveUp(f"{self._config.server_name}: {self._last_error}; stopping without it")
+        if self.last_tries.too_late(math.inf if since is None else since):
+            said = NO_ANSWER if self._last_error is None else reason(self._last_error)
+            raise GaveUp(f"{self._config.server_name}: {said}; stopping without it")
+
+    def _hang_up(self) -> None:
+        hang_up(self.client)
+        hang_up(self.sender)
 
     def backoff(self) -> Backoff:
         """How long to wait between tries."""
@@ -130,6 +165,7 @@ class RedisServer:
 
     def close(self) -> None:
         """Closes the connections."""
+        self.last_tries.close()
         close(self.client)
         close(self.sender)
 

@@ -10,6 +10,7 @@ the last delivery of an entry is made alone: then it is known which one it was.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -73,12 +74,13 @@ class StreamTransport:
         self._handover = Handover(self._server.sender, config.redis_in, config.redis_group)
         answers = (config.redis_out, config.errors_to)
         self._memory = MemoryWatch(self._redis, config.server_name, config.redis_in, answers, config.redis_maxlen)
-        self._check_place()
-        self._server.retry(self._group.create)
-        log.info("reading from %s as %s, answers go to %s", config.redis_in, consumer, config.redis_out)
-        self._server.retry(self._handover.look_ahead)
-        self._check_streams()
-        self._wait_for_pulses()
+        with self._server.closed_on_failure():
+            self._check_place()
+            self._server.retry(self._group.create)
+            log.info("reading from %s as %s, answers go to %s", config.redis_in, consumer, config.redis_out)
+            self._server.retry(self._handover.look_ahead)
+            self._check_streams()
+            self._wait_for_pulses()
         self._pulse = threading.Thread(target=self._stay_alive, name="redis pulse", daemon=True)
         self._pulse.start()
 
@@ -120,7 +122,8 @@ class StreamTransport:
 
     def give_back(self, job: Job) -> bool:
         """Makes the entry so idle that the next worker to look takes it, as if it had never been here."""
-        self._group.give_back(job.receipt, self._open[job.receipt])
+        with contextlib.suppress(exceptions.RedisError):  # then the server will, once its lease is over
+            self._server.attempt(lambda: self._group.give_back(job.receipt, self._open[job.receipt]))
         self._forget(job.receipt)
         return True
 
@@ -128,7 +131,7 @@ class StreamTransport:
         self._closed.set()
         self._pulse.join()
         try:
-            self._group.leave()
+            self._server.attempt(self._group.leave)
         except exceptions.RedisError as error:
             log.debug("consumer %s stays: %s", self._group.consumer, error)
         self._server.close()
@@ -206,7 +209,7 @@ class StreamTransport:
         while not self._closed.wait(self._config.redis_claim_idle / 3):
             try:
                 if entries := list(self._open):
-                    self._group.renew(entries)
+                    self._server.attempt(partial(self._group.renew, entries))
             except exceptions.RedisError as error:  # the next beat may get through
                 log.debug("no pulse: %s", error)
 
