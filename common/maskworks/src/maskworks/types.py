@@ -242,12 +242,7 @@ class Outcome:
 
 
 class Address(NamedTuple):
-    """Where the answer to a request goes.
-
-    Attributes:
-        id: the id to echo, None where the requester gave none.
-        reply_to: the channel or stream that the requester chose, None for the usual one.
-    """
+    """Where the answer to a request goes: the id to echo, and the channel or stream; None where it names none."""
 
     id: Name | None = None
     reply_to: str | None = None
