@@ -44,7 +44,8 @@ def _predict_poll(model: Model, name: str, args: argparse.Namespace) -> int:
     with Shutdown() as stop, settings.pipeline(model, stop) as pipeline:
         file_format = model.file_format(settings.model, folders.overlay)
         transport = FolderTransport(folders, settings.input, model.prompt_suffix, file_format)
-        progress = Progress(not folders.continuous and settings.log.for_people, lambda: transport.backlog)
+        wanted = not folders.continuous and settings.log.for_people
+        progress = Progress(wanted, lambda: transport.backlog + len(transport.in_hand))
         patient, liveness = folders.continuous, settings.liveness()
         loop = Loop(
             transport, pipeline, settings.loop, stop, patient=patient, on_outcome=progress.report, liveness=liveness
