@@ -22,10 +22,11 @@ from benchmarks.harness import Row, alternate
 from maskworks.freed_memory import keep_freed_memory
 from tensormask import preprocessing
 from tensormask.config import Config
-from tensormask.convolution import Conv, FrozenBatchNorm
+from tensormask.convolution import Conv
 from tensormask.detection import detect
 from tensormask.model import Result, TensorMask
 from tensormask.network import TensorMaskNet, build
+from tensormask.norms import FrozenBatchNorm
 from tests.support import original_tensormask
 from tests.support.iou import iou
 from tests.support.tensor_memory import PeakMemory

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -15,31 +12,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from maskworks.config import InputConfig
 from maskworks.errors import BadImage, ImageTooLarge, Overloaded, RequestError, TimedOut
-from maskworks.images import decoder_process
+from maskworks.images import decoder_pool
 from maskworks.images.decoder_pool import FAST_PLACES, SLOW_PLACES, DecoderPool
 from maskworks.images.reader import decode_image
 from tests.support.bombs import (
     large_avif,
-    progressive_jpeg,
     tiff_that_unpacks,
     tiff_with_a_large_jpeg,
     tiled_tiff,
     wide_tiff,
 )  # fmt: skip
 from tests.support.broken_images import broken_images
-from tests.support.children import children, command_line
-from tests.support.image_files import image_files, tiff_files
+from tests.support.decoders import BOMB, GOOD, LIMITS, busy, check_good, decoders, new_pools
+from tests.support.image_files import image_files
 from tests.support.samples import encoded
 from tests.support.workplace import wait_until
-
-GOOD = encoded(fmt="PNG")
-LIMITS = InputConfig()
-# Many seconds of work on any processor.
-BOMB = progressive_jpeg(100_000)
 
 
 @pytest.fixture(scope="module")
@@ -50,24 +40,9 @@ def shared():
 
 @pytest.fixture
 def alone():
-    """Makes a pool that no other test uses."""
-    pools = []
-
-    def make(stop=None, **limits):
-        pools.append(DecoderPool(InputConfig(**limits), stop or threading.Event()))
-        return pools[-1]
-
-    yield make
-    for pool in pools:
-        pool.close()
-
-
-def decoders(parent=None):
-    return children(parent or os.getpid(), "decoder_program")
-
-
-def check_good(pool):
-    np.testing.assert_array_equal(pool.decode(GOOD)[0], decode_image(GOOD, LIMITS)[0])
+    """Makes pools that no other test uses."""
+    with new_pools() as make:
+        yield make
 
 
 def outcome(decode, data):
@@ -171,6 +146,30 @@ def test_good_images_pass_any_number_of_bombs(alone, bombs):
 
 
 @pytest.mark.slow("works for some seconds")
+def test_a_decode_that_waits_for_the_processor_is_not_a_slow_one(alone, monkeypatch):
+    """It would have to wait until one of the slow ones is done."""
+    monkeypatch.setattr(decoder_pool, "_LONGEST_PATIENCE", 300.0)
+    others = set(decoders())
+    stop = threading.Event()
+    pool = alone(stop, decode_timeout=300)
+    with ThreadPoolExecutor(SLOW_PLACES + 1) as threads:
+        bombs = [threads.submit(pool.decode, BOMB) for _ in range(SLOW_PLACES)]
+        wait_until(lambda: sum(map(busy, set(decoders()) - others)) == SLOW_PLACES, 60)
+        check_good(pool)  # by a process that is idle now
+        (idle,) = (number for number in set(decoders()) - others if not busy(number))
+        os.kill(idle, signal.SIGSTOP)
+        good = threads.submit(pool.decode, GOOD)
+        assert not wait([good], 1.0).done
+        os.kill(idle, signal.SIGCONT)
+        np.testing.assert_array_equal(good.result(60)[0], decode_image(GOOD, LIMITS)[0])
+        assert not wait(bombs, 0).done
+        stop.set()
+        for bomb in bombs:
+            with pytest.raises(Overloaded):
+                bomb.result(60)
+
+
+@pytest.mark.slow("works for some seconds")
 def test_what_nobody_waits_for_is_not_decoded_to_the_end(alone):
     """Neither what is being decoded nor what waits for a place."""
     pool = alone(decode_timeout=300)
@@ -187,133 +186,13 @@ def test_what_nobody_waits_for_is_not_decoded_to_the_end(alone):
     check_good(pool)
 
 
-@pytest.mark.slow("works for some seconds")
-def test_an_image_on_which_decoders_crash_twice_is_at_fault(alone):
-    others = decoders()
-    pool = alone(decode_timeout=300)
-    with ThreadPoolExecutor(1) as threads:
-        bomb = threads.submit(pool.decode, BOMB)
-        check_good(pool)
-        while not wait([bomb], 0.05).done:
-            for number in filter(_busy, set(decoders()) - set(others)):
-                os.kill(number, signal.SIGSEGV)
-        with pytest.raises(BadImage, match=r"the decoder crashed on it \(SIGSEGV\)"):
-            bomb.result()
-    check_good(pool)
-
-
-@pytest.mark.slow("works for some seconds")
-def test_an_image_whose_decoder_is_killed_is_decoded_by_another(alone):
-    others = decoders()
-    pool, heavy = alone(decode_timeout=300), progressive_jpeg(8000)
-    with ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(pool.decode, heavy)
-        wait_until(lambda: asked.done() or any(_busy(number) for number in set(decoders()) - set(others)), 60)
-        for number in filter(_busy, set(decoders()) - set(others)):
-            os.kill(number, signal.SIGKILL)
-        np.testing.assert_array_equal(asked.result(120)[0], decode_image(heavy, LIMITS)[0])
-
-
-def test_an_idle_decoder_that_hangs_fails_no_image(alone, monkeypatch):
-    monkeypatch.setattr(decoder_process, "_SEND_SECONDS", 0.3)
-    others = decoders()
-    pool = alone()
-    check_good(pool)
-    own = set(decoders()) - set(others)
-    wait_until(lambda: all(map(_ignores_sigterm, own)))
-    for number in own:
-        os.kill(number, signal.SIGSTOP)
-    large = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)), "BMP")
-    np.testing.assert_array_equal(pool.decode(large)[0], decode_image(large, LIMITS)[0])
-
-
-def test_signals_for_the_worker_do_not_end_its_decoders(alone):
-    pool = alone()
-    check_good(pool)
-    wait_until(lambda: all(map(_ignores_sigterm, decoders())))
-    before = decoders()
-    for number in before:
-        os.kill(number, signal.SIGINT)
-        os.kill(number, signal.SIGTERM)
-        assert os.getsid(number) == number, "Ctrl-C would reach it"
-    check_good(pool)
-    assert set(before) == set(decoders())
-
-
 def test_decoders_are_small(shared):
-    """No torch, one thread, and no /dev/shm, of which containers have 64 MB."""
+    """No torch, one thread, and no /dev/shm, of which containers have 64 MB. Where memory is short, they go first."""
     for data in image_files():
         shared.decode(data)
     for number in decoders():
+        assert Path(f"/proc/{number}/oom_score_adj").read_text() == "1000\n"
         assert "torch" not in Path(f"/proc/{number}/maps").read_text()
         assert len(list(Path(f"/proc/{number}/task").iterdir())) == 1
         opened = [str(link.readlink()) for link in Path(f"/proc/{number}/fd").iterdir()]
         assert not any(target.startswith("/dev/shm") for target in opened)
-
-
-def test_what_few_files_need_is_loaded_when_they_come(alone):
-    others = set(decoders())
-    pool = alone()
-    check_good(pool)
-
-    def loaded():
-        return any("imagecodecs" in Path(f"/proc/{number}/maps").read_text() for number in set(decoders()) - others)
-
-    assert not loaded()
-    for data in tiff_files():
-        pool.decode(data)
-    assert loaded()
-
-
-WORKER = """
-import sys, threading
-from maskworks.config import InputConfig
-from maskworks.images.decoder_pool import DecoderPool
-from tests.support.bombs import progressive_jpeg
-pool = DecoderPool(InputConfig(decode_timeout=300), threading.Event())
-for _ in range(4):
-    threading.Thread(target=pool.decode, args=[progressive_jpeg(100_000)], daemon=True).start()
-print("begun", flush=True)
-threading.Event().wait()
-"""
-
-
-@pytest.mark.slow("starts processes")
-def test_no_decoder_outlives_a_killed_worker():
-    """Not one that waits, and not one in the middle of an image."""
-    with subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE) as worker:
-        assert worker.stdout.readline() == b"begun\n"
-        wait_until(lambda: sum(_busy(number) for number in decoders(worker.pid)) >= 3, 60)
-        orphans = decoders(worker.pid)
-        assert len(orphans) >= 2
-        worker.kill()
-    wait_until(lambda: not any("decoder_program" in command_line(number) for number in orphans), 60)
-
-
-def test_an_idle_decoder_that_is_killed_fails_no_image(alone):
-    pool = alone()
-    check_good(pool)
-    killed = decoders()
-    for number in killed:
-        os.kill(number, signal.SIGKILL)
-    wait_until(lambda: all(map(_has_ended, killed)))
-    check_good(pool)
-
-
-def _ignores_sigterm(process):
-    (mask,) = re.findall(r"SigIgn:\s*(\w+)", Path(f"/proc/{process}/status").read_text())
-    return int(mask, 16) >> (signal.SIGTERM - 1) & 1
-
-
-def _has_ended(process):
-    """Also if its parent does not know yet."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except FileNotFoundError:
-        return True
-
-
-def _busy(process):
-    """Whether a process has worked for longer than a start takes, a second."""
-    ticks = sum(map(int, Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]))
-    return ticks > os.sysconf("SC_CLK_TCK")

@@ -74,6 +74,40 @@ def test_what_lies_on_top():
     assert (overlay != stacked(1, 2, best_first=False)[1]).any()
 
 
+class Many(Bright):
+    """Finds the same object with each of some labels."""
+
+    def __init__(self, *labels):
+        super().__init__()
+        self.labels = labels
+
+    def predict(self, requests):
+        return [[replace(one, label=n) for n in self.labels] for (one,) in super().predict(requests)]
+
+
+def test_labels_beyond_the_palette_are_said(caplog):
+    (outcome,) = pipeline(Many(*range(1, 301))).run([a_job("crowd", encoded(), PROMPT)])
+    reply, opex = json.loads(outcome.parts["reply"]), json.loads(outcome.parts["opex"])
+    assert reply["meta"]["shared_labels"] == list(range(1, 46))
+    assert json.loads(opex["meta"]["shared_labels"]) == list(range(1, 46))
+    assert [one["label"] for one in reply["meta"]["objects"]] == [*range(1, 256), *range(1, 46)]
+    assert np.unique(Image.open(BytesIO(outcome.parts["mask"]))).tolist() == [0, 45]
+    assert caplog.messages == [
+        "crowd: labels beyond 255: 45 palette indices of its mask stand for several (meta.shared_labels)"
+    ]
+
+
+def test_a_class_beyond_the_palette_is_said_where_it_is_alone():
+    (outcome,) = pipeline(Many(300)).run([a_job("a", encoded(), PROMPT)])
+    assert json.loads(outcome.parts["reply"])["meta"]["shared_labels"] == [45]
+
+
+def test_labels_of_the_palette_are_nothing_to_speak_of(caplog):
+    (outcome,) = pipeline(Many(*range(1, 256), 1)).run([a_job("a", encoded(), PROMPT)])
+    assert "shared_labels" not in json.loads(outcome.parts["reply"])["meta"]
+    assert not caplog.messages
+
+
 def test_what_fails_in_a_batch_fails_alone():
     """Good ones between bad ones get the answers that they get without them."""
     jobs = [

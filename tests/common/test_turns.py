@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from dataclasses import replace
@@ -98,6 +99,18 @@ def test_what_is_soon_done_is_done_one_after_the_other():
     assert sharing.model.steps == ["0"] * 3 + ["1"] * 3 + ["2"] * 3
 
 
+@pytest.mark.parametrize(("seconds", "side_by_side"), [(0.1, False), (0.25, False), (1.0, True)])
+def test_what_is_usual_is_done_at_one_go_on_a_slow_machine_too(seconds, side_by_side):
+    """Within bounds: where all ask for much, they share."""
+    sharing = Sharing()
+    sharing.clock.seconds = seconds
+    sharing.add(*(job(f"before {number}", 3) for number in range(9)))
+    sharing.all()
+    sharing.add(job("a", 4, "a"), job("b", 4, "b"))
+    sharing.all()
+    assert (sharing.model.steps[-8:] != ["a"] * 4 + ["b"] * 4) == side_by_side
+
+
 @pytest.mark.parametrize("name", ["busy", "new {}"])
 @pytest.mark.parametrize(("kind", "chunks", "seconds"), [("cheap", 3, 3), ("long", 1, 5)])
 def test_many_requests_do_not_keep_a_dear_one_from_its_share(name, kind, chunks, seconds):
@@ -114,13 +127,43 @@ def test_many_requests_do_not_keep_a_dear_one_from_its_share(name, kind, chunks,
     assert 40 / seconds - 2 <= number <= 40 / seconds + 2
 
 
+@pytest.mark.parametrize("name", ["busy", "new {}"])
+@pytest.mark.parametrize("crowd", [2, 5])
+def test_a_crowd_that_never_ends_does_not_keep_a_dear_one_from_its_share(name, crowd):
+    """At any time there are as many others, of which none has had a turn when the one before has ended."""
+    sharing = Sharing()
+    sharing.add(job("dear", 20, "dear"))
+    numbers = itertools.count()
+    while "dear" not in sharing.ended:
+        for _ in range(crowd - len(sharing.turns) + 1):
+            number = next(numbers)
+            sharing.add(job(f"cheap {number}", 2, name.format(number)))
+        sharing.turn()
+        of_the_dear = sharing.model.steps.count("dear")
+        shares = 2 if name == "busy" else crowd + 1
+        assert len(sharing.model.steps) <= shares * (of_the_dear + 2 * crowd)
+
+
+@pytest.mark.parametrize("dear", [2, 20])
+def test_a_new_one_is_next_however_many_have_begun(dear):
+    sharing = Sharing()
+    sharing.add(*(job(f"long {number}", 50, f"client {number}") for number in range(dear)))
+    sharing.turn(5 * dear + dear // 2)
+    sharing.add(job("cheap", 1, "another"))
+    before = len(sharing.model.steps)
+    while "cheap" not in sharing.ended:
+        sharing.turn()
+    assert len(sharing.model.steps) - before <= 2
+
+
 def test_what_a_requester_had_before_is_not_held_against_it():
     sharing = Sharing()
     sharing.add(job("dear", 50, "a"))
     sharing.all()
     sharing.add(job("first", 10, "b"), job("second", 10, "a"))
     assert sharing.all() == ["dear", "first", "second"]
-    assert sharing.turns._requesters == {}
+    assert sharing.turns._by_name == {}
+    assert sharing.turns._requesters.claims == []
 
 
 def test_what_is_begun_together_stays_a_batch():

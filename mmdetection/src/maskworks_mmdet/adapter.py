@@ -130,9 +130,7 @@ class MmdetPredictor:
             mask, offset = (None, (0, 0)) if part is None else every_nth(*part, self._config.mask_nth)
             name = self._detector.classes[label]
             shown = None if box is None else [round(value, 3) for value in box.tolist()]
-            yield Instance(
-                mask, offset, label % 255 + 1, name, score, box, {"class": label, "name": name, "box": shown}
-            )
+            yield Instance(mask, offset, label + 1, name, score, box, {"class": label, "name": name, "box": shown})
 
 
 def _extract_features_in(model: Any, dtype: torch.dtype, device: str) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from maskworks.config import ModelConfig, flag, switch, with_default
 
-FORMATS = ("opex", "csv")
+TABLES = ("csv", "rois")  # the same; the second is its older name
+FORMATS = ("opex", *TABLES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ class MmdetConfig(ModelConfig):
 class MmdetFolderConfig(MmdetConfig):
     """The flags of results in the output folder."""
 
-    prediction_format: str = flag("|".join(FORMATS), "what is written for an image", "opex", choices=FORMATS)
+    prediction_format: str = flag("|".join(FORMATS), "what is written; rois is csv", "opex", choices=FORMATS)
     prediction_suffix: str | None = flag(
         "SUFFIX", "what its file is called after the image's name (default: .json for opex, -rois.csv for csv)", None
     )
@@ -65,15 +66,20 @@ class MmdetFolderConfig(MmdetConfig):
     prediction_mask: bool = switch("also write NAME.png, a mask in which classes have numbers, counted from 1")
 
     @property
+    def table(self) -> bool:
+        """Whether results are tables of rows and columns, not OPEX."""
+        return self.prediction_format in TABLES
+
+    @property
     def suffix(self) -> str:
         """The end of a result's name, behind the image's stem."""
         if self.prediction_suffix is not None:
             return self.prediction_suffix
-        return "-rois.csv" if self.prediction_format == "csv" else ".json"
+        return "-rois.csv" if self.table else ".json"
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
         if not self.suffix or "/" in self.suffix or "\0" in self.suffix:
             yield f"--prediction_suffix: {self.suffix!r} does not end a file name; expected for example .json"
-        if self.output_width_height and self.prediction_format != "csv":
+        if self.output_width_height and not self.table:
             yield "--output_width_height: is about the columns of --prediction_format csv; leave it out or add that"

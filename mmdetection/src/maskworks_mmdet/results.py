@@ -34,8 +34,8 @@ class DetectionFiles:
         return read_pair(job, decoder)
 
     def write(self, prediction: Prediction) -> Mapping[str, bytes]:
-        csv = self.config.prediction_format == "csv"
-        parts = {"result": encode_rois(prediction, self.config) if csv else opex(prediction, self.config)}
+        encode = encode_rois if self.config.table else opex
+        parts = {"result": encode(prediction, self.config)}
         if self.config.prediction_mask:
             parts["mask"] = encode_mask(prediction.mask)
         if self.overlay:

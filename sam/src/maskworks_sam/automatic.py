@@ -20,7 +20,6 @@ from maskworks.types import Instance, Prompt
 from maskworks_sam.decoder import Decoded, Decoder
 from maskworks_sam.masks import cropped, full_masks
 
-_LABELS = 255
 _SAME = 0.7  # IoU of the boxes of two masks, of which then one goes
 
 
@@ -68,7 +67,7 @@ class Everything:
         self._least_score, self._least_stability = pred_iou_thresh, stability_score_thresh
 
     def find(self, size: tuple[int, int], embedding: Tensor) -> Generator[None, None, list[Instance]]:
-        """The objects, the largest first, so that smaller ones lie on top; labels start again after 255.
+        """The objects, the largest first, numbered from 1, so that smaller ones lie on top.
 
         It yields between chunks of work, and returns the objects.
 
@@ -89,11 +88,11 @@ class Everything:
             Instance(
                 candidate.mask,
                 candidate.offset,
-                label=1 + index % _LABELS,
+                label=number,
                 score=round(candidate.score, 4),
                 meta={"stability": _rounded(candidate.stability), "point": candidate.point},
             )
-            for index, candidate in enumerate(sorted(_different(found), key=lambda one: -one.area))
+            for number, candidate in enumerate(sorted(_different(found), key=lambda one: -one.area), start=1)
         ]
 
     def _good(self, decoded: Decoded, points: list[list[float]], size: tuple[int, int]) -> Iterator[_Candidate | None]:

@@ -24,8 +24,6 @@ from tensormask.paste import Window
 
 log = logging.getLogger("maskworks.tensormask")
 
-_MOST_LABELS = 255
-
 
 class TensorMaskPredictor:
     """A TensorMask model, ready to predict.
@@ -106,7 +104,7 @@ class TensorMaskPredictor:
         return Instance(
             None if patch is None else patch.mask,
             (0, 0) if patch is None else patch.offset,
-            label=min(number, _MOST_LABELS),
+            label=number,
             name=self._names[int(kind)],
             score=float(score),
             box=box.astype(np.float64),

@@ -88,6 +88,10 @@ def _train_here(
     from tensormask.training.weights_file import weights_file
 
     config = Config.from_file(path, overrides, training=True)
+    if processes.count > 1 and processes.device.type == "cpu" and "SyncBN" in config.fpn_norm:
+        raise ConfigError(
+            [f"MODEL.FPN.NORM: {config.fpn_norm} in several processes works on GPUs only; expected GN or BN"]
+        )
     if config.ims_per_batch % processes.count:
         raise ConfigError(
             [f"SOLVER.IMS_PER_BATCH is {config.ims_per_batch}; expected a multiple of {processes.count} processes"]

@@ -54,5 +54,7 @@ def _replace_convolutions(net: TensorMaskNet) -> None:
     for name, conv in list(net.named_modules()):
         if not isinstance(conv, Conv) or name.startswith("head.mask_pred"):  # its weights are used apart
             continue
+        if conv.norm is not None:  # the FPN's with GN or LN, which the fast operators do not have
+            continue
         size = (1, conv.in_channels, *_TYPICAL_SIZE)
         net.set_submodule(name, fast_conv(conv, size, "relu" if conv.relu else "none"))

@@ -25,9 +25,10 @@ from maskworks_torch.closed_unpickler import ClosedUnpickler
 from maskworks_torch.numpy_stand_ins import STAND_INS, Array, ArrayType, encode
 from tensormask import caffe2_names
 from tensormask.errors import CheckpointError, UnsafeCheckpointError
+from tensormask.norms import COUNTER
 
 # Once saved with the weights; the config's values count.
-_IGNORED = ("anchor_generator.cell_anchors", "pixel_mean", "pixel_std", "num_batches_tracked")
+_IGNORED = ("anchor_generator.cell_anchors", "pixel_mean", "pixel_std", COUNTER)
 _MASK_BRANCH = "head.mask_"
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 # Names in files of pickled arrays.
@@ -43,7 +44,7 @@ def load(net: nn.Module, path: Path) -> None:
         CheckpointError: missing, broken, or not of this network. It names the difference.
         UnsafeCheckpointError: reading it would run code from it.
     """
-    found, own = read(path), net.state_dict()
+    found, own = read(path), _weights(net)
     missing = [name for name in own if name not in found]
     if missing:
         raise CheckpointError(
@@ -66,7 +67,7 @@ def load(net: nn.Module, path: Path) -> None:
             f"{path}: {len(unused)} weights in it are none of the network of the config, such as "
             f"{', '.join(unused[:3])}; give the config of this model (DEPTH, NUM_CONVS and the *_ON switches decide)"
         )
-    net.load_state_dict({name: found[name] for name in own})
+    net.load_state_dict(_counters(net) | {name: found[name] for name in own})
 
 
 def load_pretrained(net: nn.Module, path: Path) -> list[str]:
@@ -79,7 +80,7 @@ def load_pretrained(net: nn.Module, path: Path) -> list[str]:
         CheckpointError: missing, broken, or nothing in it fits.
         UnsafeCheckpointError: reading it would run code from it.
     """
-    found, own = read(path), net.state_dict()
+    found, own = read(path), _weights(net)
     names = caffe2_names.match(list(own), list(found))
     fitting = {name: found[end] for name, end in names.items() if found[end].shape == own[name].shape}
     if not fitting:
@@ -87,6 +88,8 @@ def load_pretrained(net: nn.Module, path: Path) -> list[str]:
     for name in [name for name in fitting if name.endswith(".norm.weight")]:
         # Files of Detectron have the statistics multiplied into scale and shift.
         stem = name.removesuffix("weight")
+        if f"{stem}running_mean" not in own:
+            continue
         fitting.setdefault(f"{stem}running_mean", torch.zeros_like(own[f"{stem}running_mean"]))
         fitting.setdefault(f"{stem}running_var", torch.ones_like(own[f"{stem}running_var"]))
     net.load_state_dict(fitting, strict=False)
@@ -129,6 +132,14 @@ def read(path: Path) -> dict[str, Tensor]:
             raise UnsafeCheckpointError(f"{path}: {words}", name) from None
         reason = " ".join(f"{type(error).__name__}: {error}".strip(": ").split())[:200]
         raise CheckpointError(f"{path}: not weights or broken ({reason}); copy or download it again") from None
+
+
+def _weights(net: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in net.state_dict().items() if not name.endswith(COUNTER)}
+
+
+def _counters(net: nn.Module) -> dict[str, Tensor]:
+    return {name: torch.zeros_like(value) for name, value in net.state_dict().items() if name.endswith(COUNTER)}
 
 
 def _read_torch(path: Path) -> Any:

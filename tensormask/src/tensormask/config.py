@@ -16,6 +16,7 @@ from typing import Any
 from tensormask import config_file
 from tensormask.config_values import MISSING, as_lists, as_tuples, bounds_problem, lookup, shown, typed
 from tensormask.errors import ConfigError
+from tensormask.norms import GROUPS, NORMS
 
 _PYRAMID = ("p2", "p3", "p4", "p5", "p6", "p7")
 _STAGES = ("res2", "res3", "res4", "res5")
@@ -28,7 +29,6 @@ _FIXED: tuple[tuple[str, tuple[Any, ...], Any], ...] = (
     ("MODEL.RESNETS.DEFORM_ON_PER_STAGE", ((False,) * 4,), (False,) * 4),
     ("MODEL.RESNETS.OUT_FEATURES", (_STAGES,), None),
     ("MODEL.FPN.IN_FEATURES", (_STAGES,), None),
-    ("MODEL.FPN.NORM", ("",), ""),
     ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", (((1.0,),),), ((1.0,),)),
 )
 # Likewise, for training only.
@@ -85,6 +85,7 @@ class Config:
     stem_out_channels: int = _key("MODEL.RESNETS.STEM_OUT_CHANNELS", 64, within=_CHANNELS)
     res2_out_channels: int = _key("MODEL.RESNETS.RES2_OUT_CHANNELS", 256, within=_CHANNELS)
     fpn_out_channels: int = _key("MODEL.FPN.OUT_CHANNELS", 256, within=_CHANNELS)
+    fpn_norm: str = _key("MODEL.FPN.NORM", "", choices=("", *NORMS))
     fuse_type: str = _key("MODEL.FPN.FUSE_TYPE", "sum", choices=("sum", "avg"))
     anchor_sizes: tuple[tuple[float, ...], ...] = _key("MODEL.ANCHOR_GENERATOR.SIZES", (), tuple, within=_ANCHOR_SIDE)
     in_features: tuple[str, ...] = _key("MODEL.TENSOR_MASK.IN_FEATURES", _PYRAMID, str)
@@ -121,6 +122,7 @@ class Config:
     momentum: float = _key("SOLVER.MOMENTUM", 0.9)
     nesterov: bool = _key("SOLVER.NESTEROV", False)
     weight_decay: float = _key("SOLVER.WEIGHT_DECAY", 0.0001)
+    weight_decay_norm: float = _key("SOLVER.WEIGHT_DECAY_NORM", 0.0)
     weight_decay_bias: float | None = _key("SOLVER.WEIGHT_DECAY_BIAS", None, float)
     bias_lr_factor: float = _key("SOLVER.BIAS_LR_FACTOR", 1.0)
     lr_gamma: float = _key("SOLVER.GAMMA", 0.1)
@@ -190,6 +192,8 @@ class Config:
             if rules["within"] and (problem := bounds_problem(value, *rules["within"])):
                 yield f"{rules['key']}: {problem}"
         yield from self._anchor_problems()
+        if self.fpn_norm == "GN" and self.fpn_out_channels % GROUPS:
+            yield f"FPN.NORM: GN has {GROUPS} groups; expected OUT_CHANNELS to be a multiple of that"
         if self.bipyramid_on and not self.aligned_on:
             yield "BIPYRAMID_ON: needs ALIGNED_ON"
         if training and not self.min_size_train:

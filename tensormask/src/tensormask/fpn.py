@@ -39,8 +39,9 @@ class FPN(nn.Module):
         self.top_block = TopBlock(self.bottom_up.channels[-1], config.fpn_out_channels)
         self.fuse = 0.5 if config.fuse_type == "avg" else 1.0
         for stage, channels in enumerate(self.bottom_up.channels, start=2):
-            self.add_module(f"fpn_lateral{stage}", Conv(channels, config.fpn_out_channels, 1))
-            self.add_module(f"fpn_output{stage}", Conv(config.fpn_out_channels, config.fpn_out_channels, 3))
+            width, norm = config.fpn_out_channels, config.fpn_norm
+            self.add_module(f"fpn_lateral{stage}", Conv(channels, width, 1, norm=norm))
+            self.add_module(f"fpn_output{stage}", Conv(width, width, 3, norm=norm))
 
     def freeze_unused(self, levels: int) -> None:
         """Excludes from training the layers of the levels behind the first ones."""

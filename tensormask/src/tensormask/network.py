@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from tensormask.anchors import AnchorGrid
 from tensormask.bipyramid import MaskPredictor
 from tensormask.config import Config
-from tensormask.convolution import Conv, FrozenBatchNorm
+from tensormask.convolution import Conv
 from tensormask.errors import ConfigError
 from tensormask.fpn import FPN
 from tensormask.head import Head
+from tensormask.norms import CLASSES
 
 _MOST_WEIGHTS = 2**30  # the network around ResNet-152 has 71 million
 
@@ -63,14 +64,14 @@ class TensorMaskNet(nn.Module):
     def initialise(self) -> None:
         """Random values to start training with, before the backbone's own weights are loaded."""
         for name, module in self.backbone.named_modules():
-            if isinstance(module, FrozenBatchNorm):
-                module.reset()
+            if isinstance(module, CLASSES):
+                module.reset_parameters()
             elif isinstance(module, Conv) and name.startswith("bottom_up."):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             elif isinstance(module, Conv):
                 nn.init.kaiming_uniform_(module.weight, a=1)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         self.head.initialise()
 
 

@@ -16,7 +16,7 @@ class Stem(nn.Module):
 
     def __init__(self, out_channels: int) -> None:
         super().__init__()
-        self.conv1 = Conv(3, out_channels, 7, stride=2, norm=True, relu=True)
+        self.conv1 = Conv(3, out_channels, 7, stride=2, norm="FrozenBN", relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(self.conv1(x), 3, stride=2, padding=1)
@@ -28,8 +28,8 @@ class BasicBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
         self.shortcut = _shortcut(in_channels, out_channels, stride)
-        self.conv1 = Conv(in_channels, out_channels, 3, stride=stride, norm=True, relu=True)
-        self.conv2 = Conv(out_channels, out_channels, 3, norm=True, relu=True)
+        self.conv1 = Conv(in_channels, out_channels, 3, stride=stride, norm="FrozenBN", relu=True)
+        self.conv2 = Conv(out_channels, out_channels, 3, norm="FrozenBN", relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv1(x)
@@ -43,9 +43,9 @@ class Bottleneck(nn.Module):
         super().__init__()
         strides = (stride, 1) if config.stride_in_1x1 else (1, stride)
         self.shortcut = _shortcut(in_channels, out_channels, stride)
-        self.conv1 = Conv(in_channels, width, 1, stride=strides[0], norm=True, relu=True)
-        self.conv2 = Conv(width, width, 3, stride=strides[1], groups=config.num_groups, norm=True, relu=True)
-        self.conv3 = Conv(width, out_channels, 1, norm=True, relu=True)
+        self.conv1 = Conv(in_channels, width, 1, stride=strides[0], norm="FrozenBN", relu=True)
+        self.conv2 = Conv(width, width, 3, stride=strides[1], groups=config.num_groups, norm="FrozenBN", relu=True)
+        self.conv3 = Conv(width, out_channels, 1, norm="FrozenBN", relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(self.conv1(x))
@@ -92,4 +92,4 @@ class ResNet(nn.Module):
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> Conv | None:
-    return None if in_channels == out_channels else Conv(in_channels, out_channels, 1, stride=stride, norm=True)
+    return None if in_channels == out_channels else Conv(in_channels, out_channels, 1, stride=stride, norm="FrozenBN")

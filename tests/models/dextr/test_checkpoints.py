@@ -16,6 +16,7 @@ from torchvision.models.segmentation.deeplabv3 import DeepLabV3
 from dextr import architectures
 from dextr.architectures.blocks import DecoderBlock
 from dextr.checkpoint_files import checkpoints
+from dextr.data_pipeline.dextr_transforms import DextrCropWithHeatmapTransform, DextrNormalize, DextrToTensor
 from dextr.errors import CheckpointError, UnsafeCheckpointError
 from dextr.model import DextrModel
 
@@ -77,6 +78,13 @@ def test_classes_where_the_original_has_them(name, tmp_path, monkeypatch):
         saved.net.__class__ = DeepLabV3
     torch.save(saved, tmp_path / "model.pth")
     assert architectures.name_of(DextrModel.from_file(tmp_path / "model.pth").net) == name
+
+
+def test_whole_pickles_with_the_transforms_of_a_user(model, tmp_path):
+    model.note = [DextrCropWithHeatmapTransform((64, 96), 7), DextrToTensor(), DextrNormalize()]
+    torch.save(model, tmp_path / "model.pth")
+    del model.note
+    assert_equal(DextrModel.from_file(tmp_path / "model.pth"), model)
 
 
 def test_an_old_pickle_also_works_as_a_pickle(original, models):

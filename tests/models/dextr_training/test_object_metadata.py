@@ -95,6 +95,9 @@ def test_other_files_are_neither_unpickled_nor_overwritten(files, tmp_path):
         with pytest.raises(ValueError, match=r"objects.npz does not hold object metadata.*remove it or name another"):
             files.dataset()
         assert files.cache.read_bytes() == content
+    files.cache.write_bytes(pickled)
+    with pytest.raises(ValueError, match=r"\(it is a pickle, as the original wrote\)"):
+        files.dataset()
     with files.cache.open("wb") as file:
         np.savez(file, something=np.zeros(3))
     with pytest.raises(ValueError, match="does not hold object metadata"):

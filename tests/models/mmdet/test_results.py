@@ -106,6 +106,16 @@ def test_csv_has_the_old_columns():
     assert [float(x) for x in second["poly_xn"].split(",")] == [int(x) / 50 for x in second["poly_x"].split(",")]
 
 
+def test_rois_is_the_older_name_of_csv():
+    config = MmdetFolderConfig(**FILES, prediction_format="rois", output_width_height=True)
+    assert list(config.problems()) == [f"--{k}: {v} is not a file; correct the path" for k, v in FILES.items()]
+    form = results.DetectionFiles(config, overlay=False)
+    assert dict(form.suffixes)["result"] == "-rois.csv"
+    seen = predicted(instance(two_parts()))
+    csv_config = MmdetFolderConfig(**FILES, prediction_format="csv", output_width_height=True)
+    assert form.write(seen) == {"result": encode_rois(seen, csv_config)}
+
+
 def test_csv_with_width_and_height():
     header, (row,) = rows(predicted(instance()), output_width_height=True)
     assert header == "file,x,y,w,h,xn,yn,wn,hn,label,label_str,score"

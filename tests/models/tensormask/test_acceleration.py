@@ -14,7 +14,7 @@ from tensormask.convolution import Conv
 @torch.no_grad()
 def test_folded_networks_compute_the_same():
     torch.manual_seed(0)
-    conv = Conv(8, 8, 3, norm=True, relu=True)
+    conv = Conv(8, 8, 3, norm="FrozenBN", relu=True)
     for buffer in (conv.norm.weight, conv.norm.bias, conv.norm.running_mean, conv.norm.running_var):
         buffer.uniform_(0.5, 2)
     x = torch.randn(1, 8, 9, 9)

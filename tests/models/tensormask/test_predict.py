@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -110,3 +113,15 @@ def test_memory_of_the_masks():
         for _, logits in MaskPredictor(config, net.head, pyramid).at(at):
             logits.sigmoid()
     assert memory.peak < 100 * 2**20
+
+
+@pytest.mark.slow("starts a process that loads torch")
+def test_the_package_has_the_class_and_loads_torch_only_for_it():
+    program = """
+import sys, tensormask
+assert "torch" not in sys.modules and not hasattr(tensormask, "other")
+from tensormask import TensorMask
+from tensormask.model import TensorMask as same
+assert TensorMask is same
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -87,7 +87,7 @@ def compose(instances: Sequence[Instance], shape: tuple[int, int]) -> Bytes:
     for instance in instances:
         pixels = instance.pixels()
         if pixels is not None:
-            paint(image, pixels, instance.offset, instance.label)
+            paint(image, pixels, instance.offset, instance.palette_index)
     return image
 
 

@@ -26,7 +26,7 @@ def draw_overlay(prediction: Prediction) -> Bytes:
     width = max(1, round(max(canvas.shape[:2]) / 400))
     layers = list(zip(prediction.instances, prediction.regions, strict=True))
     for instance, regions in reversed(layers) if prediction.best_first else layers:
-        colour = _colour(instance.label)
+        colour = _colour(instance.palette_index)
         _tint(canvas, instance, colour)
         _outline(canvas, regions, colour, width)
     for prompt in prediction.request.prompts:

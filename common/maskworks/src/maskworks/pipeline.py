@@ -14,7 +14,7 @@ from maskworks.drawing import check_masks, draw
 from maskworks.errors import Internal, OutOfMemory, RequestError, TimedOut
 from maskworks.images.reader import InProcessDecoder
 from maskworks.predictor import Predictor, Result, StepwisePredictor, Work
-from maskworks.types import ImageDecoder, Instance, Instances, Job, Outcome, Prediction, Request
+from maskworks.types import MOST_LABELS, ImageDecoder, Instance, Instances, Job, Outcome, Prediction, Request
 
 log = logging.getLogger(__name__)
 
@@ -125,15 +125,25 @@ class Pipeline:
         with _timed(item, "contours"):
             drawn = draw(together, request.size, self.shape_config)
         meta = {**self._meta(item, request, drawn.instances), **together.meta}
+        if ignored := [*request.ignored, *together.ignored]:
+            meta["ignored"] = ignored
         return Prediction(request, drawn.instances, drawn.regions, drawn.mask, meta, together.best_first)
 
     def _meta(self, item: Decoded, request: Request, instances: Sequence[Instance]) -> dict[str, Any]:
+        shared = sorted({one.palette_index for one in instances if one.label > MOST_LABELS})
+        if shared:
+            log.warning(
+                "%s: labels beyond %d: %d palette indices of its mask stand for several (meta.shared_labels)",
+                request.id, MOST_LABELS, len(shared),
+            )  # fmt: skip
         return {
             "segmenter": dict(self.predictor.segmenter),
             **({} if request.source is None else {"prompt": request.source}),
             "image": dict(request.image_meta),
             "objects": [_facts(instance) for instance in instances],
+            **({"shared_labels": shared} if shared else {}),
             "timing_ms": {stage: round(value, 2) for stage, value in item.timing_ms.items()},
+            **request.remarks,
         }
 
     def _failed(self, item: Decoded, error: RequestError) -> Outcome:
@@ -177,7 +187,7 @@ def _called(call: Callable[[Sequence[Request]], Sequence[Value]], requests: Sequ
 
 def _facts(instance: Instance) -> dict[str, Any]:
     score = {} if instance.score is None else {"score": instance.score}
-    return {"label": instance.label, **score, **instance.meta}
+    return {"label": instance.palette_index, **score, **instance.meta}
 
 
 def _answered(step: Callable[[], Value]) -> Value | RequestError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -22,7 +22,10 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Points = NDArray[np.int32]
 Mask = NDArray[np.bool_] | Bytes
+Name = str | int  # the id of a request: it comes back as it came
 
+MOST_LABELS = 255  # that a palette image tells apart, beside background
+NAMELESS = "object"  # what an object is called that has no name
 _LARGE = 1 << 20  # pixels of a mask from which on it is packed; packing smaller ones is not worth the time
 
 
@@ -66,6 +69,8 @@ class Prompt:
         label: palette index of the object in the mask, 1..255.
         mask_input: (S, S) float32, the logits of an earlier answer, to start from.
         low_res_logits: the answer is to contain its logits.
+        name: what the object is called, None for the usual name.
+        mask_choice: which of a model's masks is the answer, where it makes several; None for its usual one.
     """
 
     path: str = ""
@@ -76,6 +81,13 @@ class Prompt:
     label: int = 1
     mask_input: NDArray[np.float32] | None = None
     low_res_logits: bool = False
+    name: str | None = None
+    mask_choice: str | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `meta.objects` repeats of it."""
+        return {} if self.name is None else {"name": self.name}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,15 +102,21 @@ class Request:
         image_meta: width, height and treatment of the image, for `meta`.
         named: the requester gave the id, so the reply has to carry it.
         reply_to: the channel or stream that this answer goes to, None for the usual one.
+        ignored: paths of keys that nothing reads, for `meta`.
+        options: paths of keys that only some models read; see `Instances.ignored`.
+        remarks: what else `meta` says about the prompt.
     """
 
-    id: str
+    id: Name
     image: Bytes
     prompts: tuple[Prompt, ...] = ()
     source: Any = None
     image_meta: Mapping[str, Any] = field(default_factory=dict)
     named: bool = False
     reply_to: str | None = None
+    ignored: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    remarks: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -115,7 +133,7 @@ class Instance:
         mask: (h, w) bool or 0/1 uint8, maybe packed, the part of the image's mask that starts at `offset`; None for a
             box alone.
         offset: x and y of the mask's first pixel in the image.
-        label: palette index in the mask image, 1..255.
+        label: the number that tells it, or its class, apart from others, counted from 1; see `palette_index`.
         name: the class, as written to OPEX.
         score: the model's confidence, None where it has none.
         box: (4,) float64 of x0, y0, x1, y1 where the model predicts boxes.
@@ -125,10 +143,15 @@ class Instance:
     mask: Mask | PackedMask | None
     offset: tuple[int, int] = (0, 0)
     label: int = 1
-    name: str = "object"
+    name: str = NAMELESS
     score: float | None = None
     box: Floats | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def palette_index(self) -> int:
+        """Its value in the mask image, 1..255. Labels beyond 255 start again with 1, so that others have it, too."""
+        return 1 + (self.label - 1) % MOST_LABELS
 
     def pixels(self) -> Mask | None:
         """The mask as an array, made anew by each call if it is packed."""
@@ -149,14 +172,17 @@ class Instances(list[Instance]):
     Attributes:
         meta: facts for the `meta` of the answer, JSON values by name.
         best_first: where two overlap, the earlier one lies on top, instead of the later one.
+        ignored: those of the request's options that the model has no use for.
     """
 
     def __init__(
-        self, instances: Iterable[Instance], meta: Mapping[str, Any] | None = None, *, best_first: bool = False
-    ) -> None:
+        self, instances: Iterable[Instance], meta: Mapping[str, Any] | None = None, *, best_first: bool = False,
+        ignored: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         super().__init__(instance.packed() for instance in instances)
         self.meta = meta or {}
         self.best_first = best_first
+        self.ignored = ignored
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,7 +236,7 @@ class Outcome:
 
     parts: Mapping[str, bytes] = field(default_factory=dict)
     error: RequestError | None = None
-    id: str | None = None
+    id: Name | None = None
     reply_to: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     objects: int = 0
@@ -225,7 +251,7 @@ class Address(NamedTuple):
         reply_to: the channel or stream that the requester chose, None for the usual one.
     """
 
-    id: str | None = None
+    id: Name | None = None
     reply_to: str | None = None
 
 

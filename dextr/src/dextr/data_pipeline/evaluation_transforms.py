@@ -31,6 +31,8 @@ class DextrFindExtremesTransform:
             order and in any process.
     """
 
+    __module__ = "dextr.data_pipeline.dextr_transforms"  # its public name, as in the original
+
     def __init__(
         self,
         target_size_yx: Size,
@@ -76,6 +78,8 @@ class DextrCropWithHeatmapTransform:
     Takes `input`, `extreme_points` and, where present, `target_mask`; gives `input`, `heatmap`, `crop_yx` and the
     cropped `target_mask`. The last argument has no effect; it is the original's.
     """
+
+    __module__ = "dextr.data_pipeline.dextr_transforms"  # its public name, as in the original
 
     def __init__(
         self, target_size_yx: Size, padding: int, blob_sigma: float = 10.0, keep_original_mask: bool = False

@@ -76,6 +76,8 @@ class LabelImageTargetDextrDataset(PhotoDataset):
         ValueError: unequal numbers of files, or a label image with colours.
     """
 
+    __module__ = "dextr.data_pipeline.dextr_dataset"  # its public name, as in the original
+
     def __init__(
         self,
         input_paths: Sequence[PathLike],
@@ -112,6 +114,8 @@ class MaskStackTargetDextrDataset(PhotoDataset):
     Raises:
         ValueError: unequal numbers of images and stacks, a mask with colours, or masks of unequal size.
     """
+
+    __module__ = "dextr.data_pipeline.dextr_dataset"  # its public name, as in the original
 
     def __init__(
         self,

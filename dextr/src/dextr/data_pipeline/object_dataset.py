@@ -27,6 +27,8 @@ T = TypeVar("T")
 Found: TypeAlias = list[tuple[int, int, object_regions.Outline]]
 
 _THREADS = 8
+# Methods of the original that its users may override.
+_TAKING_APART = ("get_num_labels_in_inst_y", "get_label_mask_from_inst_y")
 
 
 class _ClassOrInstanceMethod:
@@ -71,6 +73,8 @@ class DextrDataset(Dataset[Any], ABC):
     Raises:
         ValueError: `object_meta_path` is some other file.
     """
+
+    __module__ = "dextr.data_pipeline.dextr_dataset"  # its public name, as in the original
 
     IGNORE_INDEX: int | None = None
 
@@ -134,14 +138,14 @@ class DextrDataset(Dataset[Any], ABC):
     def __len__(self) -> int:
         return len(self.obj_meta_indices)
 
-    def __getitem__(self, index: int) -> Any:
-        """The sample of object `index`, transformed.
+    def __getitem__(self, item: int) -> Any:
+        """The sample of object `item`, transformed.
 
         Raises:
             ValueError: its image and its annotation differ in size.
         """
-        img_i, label_i, region = self.obj_meta_indices[index].tolist()
-        outline = self.obj_meta_outlines[index]
+        img_i, label_i, region = self.obj_meta_indices[item].tolist()
+        outline = self.obj_meta_outlines[item]
         mask = self.get_label_mask(img_i, label_i)
         if region >= 0:
             mask = object_regions.region_at(mask, outline)
@@ -209,7 +213,7 @@ class DextrDataset(Dataset[Any], ABC):
         read = self._annotation if on_bad_image is None else self._checked_annotation
 
         def look(img_i: int) -> Found:
-            return list(object_regions.label_regions(read(img_i)))
+            return list(object_regions.label_regions(self._labels(read(img_i))))
 
         for img_i, objects in self._each_image(look, progress_fn, on_bad_image):
             good += 1
@@ -238,6 +242,15 @@ class DextrDataset(Dataset[Any], ABC):
 
     def _annotation(self, img_i: int) -> NDArray[Any]:
         return self._without_ignored(self.get_instance_y_arr(img_i))
+
+    def _labels(self, annotation: NDArray[Any]) -> NDArray[Any]:
+        """An annotation, or the masks in it, (H, W, N), where a subclass has its own way of taking labels apart."""
+        ours = type(self).__mro__.index(DextrDataset)
+        if not any(name in vars(kind) for kind in type(self).__mro__[:ours] for name in _TAKING_APART):
+            return annotation
+        count = self.get_num_labels_in_inst_y(annotation)
+        masks = [self.get_label_mask_from_inst_y(annotation, object_i) for object_i in range(count)]
+        return np.stack(masks, axis=-1) if masks else np.zeros((*annotation.shape[:2], 0), dtype=bool)
 
     def _checked_annotation(self, img_i: int) -> NDArray[Any]:
         annotation = self._annotation(img_i)

@@ -60,6 +60,8 @@ class ObjectMetadata:
         if not path.exists():
             return None
         try:
+            if _is_pickle(path):
+                raise ValueError("it is a pickle, as the original wrote")
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 if str(arrays["format"]) != _FORMAT:
                     raise ValueError("unknown format")
@@ -87,3 +89,8 @@ def _size_and_time(path: Path) -> tuple[int, ...]:
     except FileNotFoundError:
         return ()
     return status.st_size, status.st_mtime_ns
+
+
+def _is_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) == b"\x80"

@@ -18,6 +18,8 @@ class DextrToTensor:
     else is kept.
     """
 
+    __module__ = "dextr.data_pipeline.dextr_transforms"  # its public name, as in the original
+
     def __call__(self, sample: Sample) -> Sample:
         """The sample of tensors."""
         heatmap = np.asarray(sample["heatmap"], dtype=np.float32)
@@ -37,6 +39,8 @@ class DextrNormalize:
     Raises:
         ValueError: not four values each.
     """
+
+    __module__ = "dextr.data_pipeline.dextr_transforms"  # its public name, as in the original
 
     def __init__(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> None:
         self.mean = _per_channel(network_input.MEAN if mean is None else mean, "mean")

@@ -45,6 +45,8 @@ class DextrTrainingTransform:
             up for it, which costs overlap where an object has few pixels.
     """
 
+    __module__ = "dextr.data_pipeline.dextr_transforms"  # its public name, as in the original
+
     def __init__(
         self,
         target_size_yx: Size,

@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 FAST_PLACES = SLOW_PLACES = 4
 _MOST_LATE = 4  # images of slow decodes that are in use at a time; the others stay in their processes
-_PATIENCE = 0.4  # seconds after which a decode counts as slow
+_PATIENCE = 0.4  # seconds of processor time after which a decode counts as slow
+_LONGEST_PATIENCE = 2.0  # and seconds after which it does where it does not get that time
 _TICK = 0.1
 _STOP_SECONDS = 2.0  # for what is being decoded when the worker is told to stop
 _WALL_FACTOR = 10  # so many times its processor time may a decode take that waits for a busy machine
@@ -98,7 +99,7 @@ class DecoderPool:
             fast.enter_context(self._held(self._fast_places, wanted))
             with self._process(fresh=fresh) as process:
                 process.send(data)
-                if process.ready(min(_PATIENCE, self.limits.decode_timeout)):
+                if self._is_fast(process):
                     return _received(process)
                 if self._slow_places.acquire(blocking=False):
                     fast.close()  # the place is for others from here on
@@ -121,6 +122,14 @@ class DecoderPool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _is_fast(self, process: DecoderProcess) -> bool:
+        """Waits while this may be a fast decode; whether it is one. On a busy machine that may take a while."""
+        most, deadline = min(_PATIENCE, self.limits.decode_timeout), time.monotonic() + _LONGEST_PATIENCE
+        while not process.ready(_TICK):
+            if process.cpu_seconds > most or time.monotonic() > deadline:
+                return False
+        return True
 
     def _receive_late(self, process: DecoderProcess, wanted: _Wanted) -> tuple[Bytes, dict[str, Any]]:
         """The image of a decode that takes long."""

@@ -158,7 +158,8 @@ class DecoderProcess:
     def lower(self) -> None:
         """Lets it run after everything else. That cannot be taken back."""
         self._lowered = True
-        os.setpriority(os.PRIO_PROCESS, self._process.pid, _SLOW_NICENESS)
+        now = os.getpriority(os.PRIO_PROCESS, self._process.pid)  # of a worker that was itself started so it is higher
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, max(now, _SLOW_NICENESS))
 
     def end(self) -> None:
         """Ends it, whatever it does."""

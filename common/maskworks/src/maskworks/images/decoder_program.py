@@ -32,6 +32,7 @@ from maskworks.types import Bytes
 
 _SPARE_SECONDS = 5  # of processor time beyond the limit
 NICENESS = 5  # decoders give way to the model
+_FIRST_TO_END = "1000"
 _TOO_MUCH_MEMORY = (
     "image: decoding it takes more memory than --max_pixels allows for; save it in a simpler way, e.g. as PNG"
 )
@@ -80,6 +81,8 @@ def main() -> None:
     _limit_memory(args.memory)
     keep_freed_memory()
     os.nice(NICENESS)
+    with contextlib.suppress(OSError):  # where memory is short, the kernel ends this process and not its parent
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_END)
     requests, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
     answers.write(b"\n")
     _be_silent()

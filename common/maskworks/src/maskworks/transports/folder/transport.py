@@ -30,6 +30,7 @@ from maskworks.transports.folder.input_file import InputFiles, NotComplete
 from maskworks.transports.folder.others import Others
 from maskworks.transports.folder.results import ResultFiles
 from maskworks.transports.folder.scan import Pair, Scan, Scanner, image_names
+from maskworks.transports.folder.waiting import Waiting
 from maskworks.types import Job, Outcome
 from maskworks.wire.png_source import source_of, with_source
 from maskworks.wire.reply import encode_error
@@ -56,6 +57,7 @@ class FolderTransport:
     Attributes:
         others: the files in the folder that are no inputs.
         in_hand: the names of the jobs that were received and have not ended.
+        waiting: those that lack their other half.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class FolderTransport:
         self.in_hand: set[str] = set()
         self._scan: Scan | None = None
         self.others = Others(config.prediction_in, prompt_suffix)
+        self.waiting = Waiting(config.prediction_in, prompt_suffix, config.incomplete_wait)
         self._next_look = self._earliest_look = self._ready_since = 0.0
         self._drafts = itertools.count()
         self._wake = threading.Event()
@@ -108,11 +111,6 @@ class FolderTransport:
         for folder in (self._config.prediction_in, self._config.prediction_out):
             if not folder.is_dir():
                 raise TransportError(f"{folder} is gone")
-
-    @property
-    def left_over(self) -> tuple[str, ...]:
-        """Files that the last look found without a partner: images without prompt and prompts without image."""
-        return () if self._scan is None else self._scan.lone_images + self._scan.lone_prompts
 
     def receive(self, limit: int, timeout: float) -> Sequence[Job]:
         deadline = time.monotonic() + timeout
@@ -192,6 +190,7 @@ class FolderTransport:
             self._own.append(claim)
         self._scan = self._arrivals.scan()
         self.others.found(self._scan.others, tell=self._config.continuous)
+        self.waiting.found(self._scan, tell=self._config.continuous)
         ready = self._scan.ready
         # Workers that share the folder would all reach for the same names if all began with the first one.
         start = random.randrange(len(ready)) if ready and self._claims.shared() else 0

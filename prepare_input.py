@@ -1,0 +1,1 @@
+tensormask/prepare_input.py
