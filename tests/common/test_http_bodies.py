@@ -136,8 +136,16 @@ def test_other_encodings_are_refused(client, name):
     assert "expected gzip, or none" in message
 
 
-@pytest.mark.parametrize("body", [gzip.compress(MESSAGE)[:-9], b"no gzip", gzip.compress(MESSAGE) + b"rest",
-                                  zlib.compress(MESSAGE)])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        gzip.compress(MESSAGE)[:-9],
+        b"no gzip",
+        gzip.compress(MESSAGE) + b"rest",
+        gzip.compress(b"") * 200,
+        zlib.compress(MESSAGE),
+    ],
+)
 def test_broken_gzip_is_said(client, body):
     status, code, message = error_of(ask(client, body, "application/json", **{"Content-Encoding": "gzip"}))
     assert (status, code) == (400, "bad_request")

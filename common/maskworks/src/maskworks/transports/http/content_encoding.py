@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from maskworks.errors import HttpError
 
 _PIECE = 1 << 20  # bytes that are made at a time; a kilobyte may become a megabyte
+_MOST_MEMBERS = 100
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -27,7 +28,7 @@ class Gzip(Plain):
 
     def __init__(self) -> None:
         self._inflater = zlib.decompressobj(_GZIP)
-        self._begun = self._complete = False
+        self._begun, self._members = False, 0
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
         while chunk:
@@ -35,6 +36,9 @@ class Gzip(Plain):
                 if not chunk.strip(b"\0"):  # padding
                     return
                 self._inflater = zlib.decompressobj(_GZIP)
+                self._members += 1
+            if self._members >= _MOST_MEMBERS:  # empty ones are work, and no bytes that a limit would count
+                raise _broken(f"more than {_MOST_MEMBERS} members")
             self._begun = True
             try:
                 piece = self._inflater.decompress(chunk, _PIECE)
