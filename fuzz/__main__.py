@@ -20,6 +20,7 @@ TARGETS = {
     "message": "requests:MESSAGE",
     "pair": "requests:PAIR",
     "body": "requests:BODY",
+    "connection": "connections:CONNECTION",
     "image": "images:IMAGE",
     "tiff": "pictures:TIFF",
     "avif": "pictures:AVIF",

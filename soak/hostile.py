@@ -16,7 +16,7 @@ from tests.support.requests import Request
 
 SLOW_CLIENTS = 10
 DEAR_OBJECTS = 255
-_HEAD = b"POST /predict HTTP/1.1\r\nHost: soak\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n"
+_HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n"
 _BYTE_SECONDS = 1.0
 
 

@@ -125,7 +125,7 @@ def test_a_full_output_folder_loses_nothing(folders):
     """A limit on the size of files stands for a full disk: image and pixels are within it, the mask with its note is
     not."""
     stem = "b" * 100  # which stands in the note
-    folders.add(f"{stem}.bmp", encoded(picture(size=(5, 5)), "BMP"))
+    folders.add(f"{stem}.bmp", encoded(picture(size=(5, 5)), "BMP"), b'{"points":[[1,0],[0,1],[2,1],[1,2]]}')
     code = FULL + "import runpy, sys, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); sys.argv = sys.argv[1:]\n"
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"
     python, script, *flags = folders.command()

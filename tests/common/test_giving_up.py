@@ -46,7 +46,7 @@ def begin(server):
     """A connection whose request the model works on without end."""
     connection = server.connect()
     body = DEAR.decode().replace('"', "%22").replace(" ", "")
-    head = f"POST /predict?id=dear&prompt={body} HTTP/1.1\r\nHost: x\r\nContent-Length: "
+    head = f"POST /predict?id=dear&prompt={body} HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
     image = form()["image"][1]
     connection.sendall(head.encode() + f"{len(image)}\r\n\r\n".encode() + image)
     wait_until(lambda: "begun: dear\n" in server.said, 20)

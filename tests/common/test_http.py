@@ -116,7 +116,7 @@ def test_curl_sends_it_in_each_way(server, tmp_path):
         ({"content": b"\xff\xfe", "headers": {"Content-Type": "application/json"}}, 400, "bad_json"),
         ({"json": {"image": 5}}, 400, "bad_prompt"),
         ({"json": message(image="%%%")}, 400, "bad_image"),
-        ({"json": message(id=5)}, 400, "bad_json"),
+        ({"json": message(id=5.5)}, 400, "bad_json"),
         ({"content": b"--x", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 400, "bad_image"),
         ({"content": b"--x", "headers": {"Content-Type": "multipart/form-data"}}, 400, "bad_image"),
     ],

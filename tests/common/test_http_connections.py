@@ -16,7 +16,7 @@ from tests.support.http_process import HttpProcess, complete, form, read_answer,
 from tests.support.workplace import wait_until
 
 WITHOUT_CONNECTIONS = 3  # the listener, and the two ends with which the event loop wakes itself
-ASK = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+ASK = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def answered(connection: socket.socket) -> bool:

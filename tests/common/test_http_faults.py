@@ -39,7 +39,7 @@ def still_works(server):
 
 def head(length: object, *lines: str) -> bytes:
     return "\r\n".join(
-        [f"POST /predict{QUERY} HTTP/1.1", "Host: x", f"Content-Length: {length}", *lines, "", ""]
+        [f"POST /predict{QUERY} HTTP/1.1", "Host: localhost", f"Content-Length: {length}", *lines, "", ""]
     ).encode()
 
 

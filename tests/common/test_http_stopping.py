@@ -22,7 +22,7 @@ from tests.support.http_process import HttpProcess, read_answer
 from tests.support.samples import encoded
 from tests.support.workplace import wait_until
 
-ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class App:
@@ -126,7 +126,9 @@ def test_a_request_that_comes_late_is_told_to_come_back():
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: refused(server.port))
         body = encoded()
-        connection.sendall(b"Host: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        connection.sendall(
+            b"Host: localhost\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
         head, _, text = read_answer(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503")
     assert b"retry-after: 1" in head.lower()

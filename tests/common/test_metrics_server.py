@@ -51,7 +51,9 @@ def test_the_counts_are_told_at_any_path(metrics, port):
 
 def test_a_body_that_never_comes_holds_up_nobody(port):
     with socket.create_connection(("127.0.0.1", port), 60) as connection:
-        connection.sendall(b"POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n")
+        connection.sendall(
+            b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n"
+        )
         assert b"maskworks_objects_total" in read_answer(connection)
 
 
@@ -67,7 +69,7 @@ def test_a_value_that_does_not_come_ties_up_one_thread(metrics, port):
     with ExitStack() as stack:
         connections = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 60)) for _ in range(10)]
         for connection in connections:
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         wait_until(lambda: asked)
         with socket.create_connection(("127.0.0.1", port), 60) as other:  # the others' requests are read before its
             other.sendall(b"nothing\r\n\r\n")
@@ -81,7 +83,7 @@ def test_a_value_that_cannot_be_had_is_asked_for_again(metrics, port, monkeypatc
     monkeypatch.setattr(threading, "excepthook", lambda args: None)  # it would fail the test
     metrics.gauges["broken"] = lambda: 1 / 0
     with socket.create_connection(("127.0.0.1", port), 60) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert read_answer(connection).startswith(b"HTTP/1.1 503")
     metrics.gauges["broken"] = lambda: 7
     assert "maskworks_broken 7.0" in scraped(port)

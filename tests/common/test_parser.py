@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from maskworks import options
+from maskworks.commands import redis_clients as clients
 from maskworks.commands.doctor.command import main as doctor
 from maskworks.config import FolderConfig, MetricsConfig
 from maskworks.config.arguments import add_flags
+from maskworks_dextr.prompt_flags import SENDER
 from tests.support.commands import run_here
 
 FOLDERS = ["--prediction_in", "in", "--prediction_out", "out"]
@@ -59,6 +63,15 @@ def test_what_is_missing():
     assert said() == ["required, but missing: --prediction_in, --prediction_out"]
     assert said(*FOLDERS, "--poll_wait") == ["--poll_wait: expected one argument"]
     assert said("--prediction_in", "--prediction_out", "out") == ["--prediction_in: expected one argument"]
+
+
+def test_a_wrong_value_is_not_missing_too():
+    code, text = run_here(partial(clients.send, SENDER), "-c", "requests", "-I", "a.png", "-P", "1,1", "2,2")
+    assert code == 2
+    assert text.splitlines() == [
+        "dextr_test_redis_send: -P/--point: expected 4 arguments",
+        "dextr_test_redis_send --help lists all flags",
+    ]
 
 
 def test_a_pattern_that_the_shell_expanded():

@@ -5,7 +5,7 @@ import base64
 import numpy as np
 import pytest
 
-from maskworks.errors import BadJson, BadPrompt
+from maskworks.errors import BadJson, BadPrompt, UnsupportedPrompt
 from maskworks.wire.jsontext import read_object
 from maskworks.wire.prompt import parse_prompt
 
@@ -77,6 +77,27 @@ def test_unknown_keys_are_left_alone():
     assert prompt.extreme_points.shape == (4, 2)
 
 
+def test_names_and_mask_choices():
+    (prompt,) = parse(f'{{"box": {BOX}, "name": "cup é 7", "mask_choice": "all", "label": 3.0}}')
+    assert (prompt.name, prompt.mask_choice, prompt.label) == ("cup é 7", "all", 3)
+    assert isinstance(prompt.label, int)
+    one, two = parse(
+        f'{{"mask_choice": "best", "objects": [{{"box": {BOX}}}, {{"box": {BOX}, "mask_choice": "single"}}]}}'
+    )
+    assert (one.mask_choice, two.mask_choice) == ("best", "single")
+    (prompt,) = parse(f'{{"box": {BOX}, "name": null, "mask_choice": null, "text": null}}')
+    assert (prompt.name, prompt.mask_choice) == (None, None)
+
+
+@pytest.mark.parametrize("text", ['{"text": "the cup"}', f'{{"box": {BOX}, "text": "the cup"}}'])
+def test_words_are_for_other_models(text):
+    with pytest.raises(UnsupportedPrompt, match="text: words, which no model here can use") as caught:
+        parse(text)
+    assert caught.value.code == "unsupported_prompt"
+    with pytest.raises(UnsupportedPrompt, match=r"objects\[0\].text"):
+        parse(f'{{"objects": [{text}]}}')
+
+
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
 )
@@ -107,7 +128,7 @@ def test_logits_to_start_from_and_to_return():
     [
         ("7", "7; expected the base64"),
         ('""', "0 bytes"),
-        ('"AAA"', "not base64"),
+        ('"AAAAA"', "not base64"),
         (f'"{as_base64(np.zeros(3, np.float32))}"', "12 bytes"),
         (f'"{as_base64(np.full((2, 2), np.inf, np.float32))}"', "not finite"),
     ],
@@ -172,14 +193,27 @@ THREE = "[[1, 2], [3, 4], [5, 6]]"
 WRONG = [
     ("points", "{}", 'missing; expected "points", "box" or "objects"'),
     ("points", '{"label": 3}', "missing"),
-    ("points", '{"points": []}', "an empty list"),
+    (
+        "points",
+        '{"points": []}',
+        "an empty list; expected the 4 extreme points of the object or more, or 1 to 1000 clicks",
+    ),
     ("points", '{"points": null}', "None; expected a list of points"),
     ("points", '{"points": "1,2"}', "'1,2'; expected a list"),
     ("points", '{"points": {"x": 1}}', "expected a list of points"),
     ("points", f'{{"points": {THREE}}}', "3 points; expected the 4 extreme points"),
-    ("points", '{"points": [[1, 2]]}', "1 point; expected the 4 extreme points"),
+    ("points", '{"points": [[1, 2]]}', '1 point; .*; a click is {"x": 1, "y": 2, "label": 1}'),
     ("points", f'{{"points": [{", ".join(["[1, 2]"] * 10_001)}]}}', "10001 points; expected 1 to 10000"),
     ("points", f'{{"points": [{", ".join([CLICK] * 1001)}]}}', "1001 clicks; expected 1 to 1000"),
+    ("points", f'{{"points": [{", ".join([CLICK] * 10_001)}]}}', "10001 clicks; expected 1 to 1000"),
+    ("name", f'{{"box": {BOX}, "name": ""}}', "''; expected 1 to 200 printable characters"),
+    ("name", f'{{"box": {BOX}, "name": 7}}', "7; expected 1 to 200 printable characters"),
+    ("name", f'{{"box": {BOX}, "name": "a\\nb"}}', "expected 1 to 200 printable characters"),
+    ("name", f'{{"box": {BOX}, "name": "{"x" * 201}"}}', "expected 1 to 200 printable characters"),
+    ("objects[0].name", f'{{"objects": [{{"box": {BOX}, "name": []}}]}}', "expected 1 to 200 printable characters"),
+    ("mask_choice", f'{{"box": {BOX}, "mask_choice": "most"}}', "'most'; expected one of auto, best, single"),
+    ("mask_choice", f'{{"objects": [{{"box": {BOX}}}], "mask_choice": 1}}', "1; expected one of auto"),
+    ("objects[0].mask_choice", f'{{"objects": [{{"box": {BOX}, "mask_choice": []}}]}}', "expected one of auto"),
     ("points[0]", '{"points": [1, 2, 3, 4, 5, 6, 7, 8]}', r"1; expected a pair \[x, y\]"),
     ("points[2]", '{"points": [[1, 2], [3, 4], [5], [7, 8]]}', r"\[5\]; expected a pair"),
     ("points[3]", '{"points": [[1, 2], [3, 4], [5, 6], [7, 8, 9]]}', r"\[7, 8, 9\]; expected a pair"),

@@ -157,3 +157,20 @@ def test_errors_of_other_workers(error, capsys):
     text = json.dumps({"error": error}).encode()
     assert clients._files(text, "x", None) == {".error.json": text}
     assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("objects", [[{"name": "cup"}, {"name": 7}], [{"name": "cup"}], [{"name": "cup"}, 5, {}]])
+def test_objects_keep_their_names(objects):
+    square = np.ones((5, 5), np.uint8)
+    text, _ = reply(Instance(square, (1, 1)), Instance(square, (20, 20)), meta={"objects": objects})
+    assert [one.name for one in decode_reply(json.dumps(text).encode(), "x").instances] == ["cup", "object"]
+    files = clients._files(json.dumps(text).encode(), "x", None)
+    assert [one["label"] for one in json.loads(files[".json"])["objects"]] == ["cup", "object"]
+
+
+def test_replies_about_prompts_that_are_refused_now_are_read():
+    """Workers of before passed over such keys, and places outside of the image."""
+    prompt = {"box": {"x0": 900, "y0": 1, "x1": 999, "y1": 9}, "point_coords": [[1, 2]]}
+    text, prediction = reply(Instance(np.ones((5, 5), np.uint8)), meta={"prompt": prompt})
+    again = decode_reply(json.dumps(text).encode(), "x", prediction.request.image)
+    assert again.request.source == prompt

@@ -91,15 +91,29 @@ def test_message_with_id_and_reply_to():
 
 def test_an_empty_id_is_an_id():
     assert find_address(b'{"id": "", "reply_to": "there"}') == ("", "there")
-    assert find_address(b'{"id": 7, "reply_to": []}') == (None, None)
+    assert find_address(b'{"id": 7, "reply_to": []}') == (7, None)
+    assert find_address(b'{"id": true}') == (None, None)
     assert find_address(b"{") == (None, None)
 
 
-@pytest.mark.parametrize("key", ["id", "reply_to"])
 @pytest.mark.parametrize("value", [None, 7, 1.5, True, [], {}])
-def test_names_are_strings(key, value):
-    with pytest.raises(BadJson, match=f'message: "{key}" is not a string; expected a string or nothing'):
-        read_message(message(**POINTS, **{key: value}), DECODER)
+def test_ways_of_answers_are_strings(value):
+    with pytest.raises(BadJson, match='message: "reply_to" is not a string; expected a string or nothing'):
+        read_message(message(**POINTS, reply_to=value), DECODER)
+
+
+@pytest.mark.parametrize("value", [None, 1.5, True, [], {}, 2**64, 10**400])
+def test_names_are_strings_or_integers(value):
+    with pytest.raises(BadJson, match='message: "id" is not a string; expected a string, an integer of 64 bits'):
+        read_message(message(**POINTS, id=value), DECODER)
+
+
+@pytest.mark.parametrize("read", [read_message, read_image_message])
+@pytest.mark.parametrize("value", [0, 7, -(2**63), 2**64 - 1, "7", ""])
+def test_names_come_back_as_they_came(read, value):
+    request = read(message(**POINTS, id=value), DECODER)
+    assert (request.id, type(request.id), request.named) == (value, type(value), True)
+    assert find_address(message(id=value).body).id == value
 
 
 @pytest.mark.parametrize("prompt", [[], "points", 5, True])
@@ -123,7 +137,9 @@ def test_message_without_an_image():
     ("image", "problem"),
     [
         ("", "empty"),
-        ("abc", "not base64: .*; expected an image file in base64"),
+        ("abcde", "not base64: .*; expected an image file in base64"),
+        ("abc", "not of a known format"),
+        ("cup.jpg", "not base64: it looks like a path or URL"),
         ("äöü", "not base64"),
         ("aGVsbG8=", "not of a known format"),
         (IMAGE_TEXT[:60], "cannot be read|not of a known format"),

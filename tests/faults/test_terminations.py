@@ -78,5 +78,5 @@ def port_in(log: Path) -> int:
 
 def request() -> bytes:
     body = encoded()
-    head = ("POST /predict HTTP/1.1", "Host: x", "Content-Type: image/png", f"Content-Length: {len(body)}")
+    head = ("POST /predict HTTP/1.1", "Host: localhost", "Content-Type: image/png", f"Content-Length: {len(body)}")
     return "\r\n".join([*head, "", ""]).encode() + body

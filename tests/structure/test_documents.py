@@ -16,7 +16,9 @@ CORE = ROOT / "common" / "maskworks" / "src" / "maskworks"
 PLACES = ("docs", "common", "dextr", "sam", "tensormask", "mmdetection", "tests")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for place in PLACES for path in (ROOT / place).rglob("*.md"))])
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-PARTS = {path.name for path in ROOT.iterdir()}
+# What commands make here, as `logs` of a training in the root, is no part.
+MADE = {line.strip("/\n") for line in (ROOT / ".gitignore").read_text().splitlines()}
+PARTS = {path.name for path in ROOT.iterdir()} - MADE
 # Names with dots that are no modules: a group of entry points, a file.
 NO_MODULES = {"maskworks.checkups", "dextr.cfg"}
 ROOTS = [*ROOT.glob("*/src"), *ROOT.glob("common/*/src")]

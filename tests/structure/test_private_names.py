@@ -17,7 +17,7 @@ from tests.support.sources import OWN, SCRIPTS, SOURCES, TREES, imports
 # By library. A name is the last one of `module._name`, or a whole module whose documentation names none of it.
 USED = {
     "redis": {"_parsers", "_sock"},
-    "uvicorn": {"uvicorn.protocols.http.httptools_impl", "_should_upgrade"},
+    "uvicorn": {"uvicorn.protocols.http.httptools_impl"},
     "torch": {
         "_convolution_pointwise", "_convolution_pointwise_", "_is_mkldnn_bf16_supported", "_is_mkldnn_fp16_supported",
         "_linear_pointwise", "_reorder_convolution_weight", "_reorder_linear_weight", "_metadata", "_modules",

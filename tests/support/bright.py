@@ -21,7 +21,7 @@ from maskworks.commands.redis import predict_redis
 from maskworks.config import ModelConfig
 from maskworks.errors import OutOfMemory
 from maskworks.predictor import Result
-from maskworks.types import Instance, Request
+from maskworks.types import NAMELESS, Instance, Request
 
 
 class Bright:
@@ -45,7 +45,12 @@ class Bright:
         if 77 in labels and len(requests) > 1:
             raise OutOfMemory("too many")
         return [
-            [Instance(request.image[:, :, 0] >= 128, label=prompt.label) for prompt in request.prompts]
+            [
+                Instance(
+                    request.image[:, :, 0] >= 128, label=prompt.label, name=prompt.name or NAMELESS, meta=prompt.facts
+                )
+                for prompt in request.prompts
+            ]
             for request in requests
         ]
 

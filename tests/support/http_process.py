@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -99,6 +100,11 @@ def read_answer(connection: socket.socket) -> bytes:
     while chunk := connection.recv(65536):
         answer += chunk
     return answer
+
+
+def statuses(answers: bytes) -> list[int]:
+    """Those of all answers that came on a connection."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)]
 
 
 def complete(answer: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from hypothesis import strategies as st
@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from maskworks.types import Instance
 
+Coordinates: TypeAlias = st.SearchStrategy[int | float]
 COORDINATES = st.one_of(st.integers(-(2**24), 2**24), st.floats(-(2.0**24), 2.0**24))
 LABELS = st.integers(1, 255)
 NAMES = st.text(min_size=1, max_size=40)
@@ -28,34 +29,36 @@ def instances() -> st.SearchStrategy[Instance]:
     )  # fmt: skip
 
 
-def _extreme_points() -> st.SearchStrategy[dict[str, Any]]:
-    point = st.lists(COORDINATES, min_size=2, max_size=2)
+def _extreme_points(coordinates: Coordinates) -> st.SearchStrategy[dict[str, Any]]:
+    point = st.lists(coordinates, min_size=2, max_size=2)
     return st.fixed_dictionaries({"points": st.lists(point, min_size=4, max_size=9)})
 
 
-def _clicks() -> st.SearchStrategy[dict[str, Any]]:
-    click = st.fixed_dictionaries({"x": COORDINATES, "y": COORDINATES, "label": st.integers(0, 1)})
+def _clicks(coordinates: Coordinates) -> st.SearchStrategy[dict[str, Any]]:
+    click = st.fixed_dictionaries({"x": coordinates, "y": coordinates, "label": st.integers(0, 1)})
     return st.fixed_dictionaries({"points": st.lists(click, min_size=1, max_size=9)})
 
 
-def _boxes() -> st.SearchStrategy[dict[str, Any]]:
-    corners = st.fixed_dictionaries(dict.fromkeys(("x0", "y0", "x1", "y1"), COORDINATES))
+def _boxes(coordinates: Coordinates) -> st.SearchStrategy[dict[str, Any]]:
+    corners = st.fixed_dictionaries(dict.fromkeys(("x0", "y0", "x1", "y1"), coordinates))
     return st.fixed_dictionaries({"box": corners})
 
 
-def single_prompts() -> st.SearchStrategy[dict[str, Any]]:
+def single_prompts(coordinates: Coordinates = COORDINATES) -> st.SearchStrategy[dict[str, Any]]:
     """A valid prompt for one object, in any form, with or without a label."""
-    both = st.builds(lambda clicks, box: {**clicks, **box}, _clicks(), _boxes())
-    form = st.one_of(_extreme_points(), _clicks(), _boxes(), both)
+    clicks, boxes = _clicks(coordinates), _boxes(coordinates)
+    both = st.builds(lambda clicks, box: {**clicks, **box}, clicks, boxes)
+    form = st.one_of(_extreme_points(coordinates), clicks, boxes, both)
     return st.builds(
         lambda prompt, label: {**prompt, **label}, form, st.just({}) | st.fixed_dictionaries({"label": LABELS})
     )
 
 
-def prompts() -> st.SearchStrategy[dict[str, Any]]:
+def prompts(coordinates: Coordinates = COORDINATES) -> st.SearchStrategy[dict[str, Any]]:
     """A valid prompt, for one object or for several."""
-    several = st.fixed_dictionaries({"objects": st.lists(single_prompts(), min_size=1, max_size=5)})
-    return st.one_of(single_prompts(), several)
+    single = single_prompts(coordinates)
+    several = st.fixed_dictionaries({"objects": st.lists(single, min_size=1, max_size=5)})
+    return st.one_of(single, several)
 
 
 def json_values() -> st.SearchStrategy[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 from torch import nn
 
 from dextr import acceleration, architectures
@@ -18,6 +19,8 @@ from dextr.inference import prediction as inference
 from dextr.inference.crop import CropSettings, extreme_points
 from dextr.inference.paste import Patch
 from dextr.inference.pixels import ImageLike, image_size
+
+_LEAST_POINTS = 4
 
 
 class DextrModel:
@@ -59,7 +62,7 @@ class DextrModel:
         Args:
             images: PIL images of any mode; arrays (H, W) grey, (H, W, 3) R G B or (H, W, 4) R G B and alpha, of uint8,
                 of floats of 0 to 1, of wider integers, or bool (see `pixels.as_uint8`). Sizes may differ.
-            object_extreme_points: for each image one or more rows [y, x], usually four, in pixels of the image.
+            object_extreme_points: for each image four or more rows [y, x], in pixels of the image.
             torch_device: where the inputs go; default: where the net is. The net is not moved.
             batch_size: objects per forward pass.
             num_workers: processes that prepare the inputs; 0 prepares them in this one.
@@ -69,10 +72,18 @@ class DextrModel:
 
         Raises:
             ValueError: the numbers of images and of point sets differ, or a value is not as described.
-            TypeError: an image is neither a PIL image nor an array.
+            TypeError: an image is neither a PIL image nor an array, or a single image stands in place of the list.
         """
+        _check_list(images, len(object_extreme_points))
+        checked = [extreme_points(rows) for rows in object_extreme_points]
+        for number, rows in enumerate(checked):
+            if len(rows) < _LEAST_POINTS:
+                raise ValueError(
+                    f"object {number} has {len(rows)} extreme points; expected {_LEAST_POINTS} rows [y, x] or more: "
+                    "its topmost, leftmost, bottommost and rightmost point"
+                )
         patches = self.predict_patches(
-            images, object_extreme_points, batch_size=batch_size, torch_device=torch_device, num_workers=num_workers
+            images, checked, batch_size=batch_size, torch_device=torch_device, num_workers=num_workers
         )
         masks = [np.zeros(image_size(image), dtype=np.float32) for image in images]
         for mask, patch in zip(masks, patches, strict=True):
@@ -88,7 +99,7 @@ class DextrModel:
         torch_device: str | torch.device | None = None,
         num_workers: int = 0,
     ) -> list[Patch]:
-        """Like `predict`, but in 8 bit and only the part of each mask that the crop covers."""
+        """Like `predict`, but in 8 bit and only the part of each mask that the crop covers; for a point or more."""
         if len(images) != len(points):
             raise ValueError(
                 f"there are {len(images)} images and {len(points)} sets of points; expected a set per image"
@@ -208,3 +219,12 @@ class DextrModel:
         """
         path = download.cached_file(DextrModel.URL_PASCALVOC_RESUNET101, DextrModel.SHA256_PASCALVOC_RESUNET101)
         return DextrModel.from_file(path, map_location)
+
+
+def _check_list(images: Any, sets: int) -> None:
+    """Refuses a single image in place of the list of images; a stack of images is one."""
+    axes = getattr(images, "ndim", None)  # of arrays and tensors
+    if isinstance(images, Image.Image) or (axes is not None and (axes < 3 or (axes == 3 and len(images) != sets))):
+        raise TypeError(
+            f"images is a single {type(images).__name__}; expected a list of images, as in predict([image], [points])"
+        )

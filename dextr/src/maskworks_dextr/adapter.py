@@ -19,11 +19,13 @@ from maskworks.errors import CheckpointError, RequestError, UnsafeCheckpoint, Un
 from maskworks.geometry import extreme_values
 from maskworks.memory_errors import memory_errors
 from maskworks.predictor import Result, Work
-from maskworks.types import Floats, Instance, Instances, Prompt, Request
+from maskworks.types import NAMELESS, Floats, Instance, Instances, Prompt, Request
 from maskworks_dextr.options import DEMO_MODEL, DextrConfig
 from maskworks_torch.device import select_both
 
 log = logging.getLogger("maskworks.dextr")
+
+_USABLE = "extreme points [[x, y], ...] or a box"
 
 
 class DextrPredictor:
@@ -63,7 +65,7 @@ class DextrPredictor:
         images = [request.image for request, own in good for _ in own]
         patches = self._patches(images, [p[:, ::-1] for _, own in good for p in own])
         return [
-            p if isinstance(p, RequestError) else Instances(self._instances(r, p, patches))
+            p if isinstance(p, RequestError) else Instances(self._instances(r, p, patches), ignored=r.options)
             for r, p in zip(requests, points, strict=True)
         ]
 
@@ -86,7 +88,7 @@ class DextrPredictor:
             if index % self._batch_size == 0:
                 yield
             instances.append(self._instance(prompt, xy, next(patches)).packed())
-        return Instances(instances)
+        return Instances(instances, ignored=request.options)
 
     def _patches(self, images: list[NDArray[np.uint8]], points_yx: list[Floats]) -> Iterator[Patch]:
         """The masks of all objects, made in batches when asked for: each may be as large as its image."""
@@ -106,7 +108,7 @@ class DextrPredictor:
         meta: dict[str, Any] = {"residual": _residual(mask, offset, points_xy)}
         if prompt.extreme_points is None:
             meta["points"] = "middle of each side of the box"
-        return Instance(mask, offset, label=prompt.label, meta=meta)
+        return Instance(mask, offset, prompt.label, prompt.name or NAMELESS, meta=meta | prompt.facts)
 
 
 def _ready(result: Result) -> Work:
@@ -145,11 +147,13 @@ def _all_extreme_points(request: Request) -> list[Floats] | RequestError:
 
 
 def _extreme_points(prompt: Prompt) -> Floats:
+    here = f"{prompt.path}." if prompt.path else ""
+    if prompt.mask_input is not None:
+        raise UnsupportedPrompt(f"{here}mask_input", "logits, which DEXTR cannot use", _USABLE)
     if prompt.extreme_points is not None:
         return prompt.extreme_points
     if prompt.box is None or prompt.clicks is not None:
-        path = f"{prompt.path}.points" if prompt.path else "points"
-        raise UnsupportedPrompt(path, "clicks, which DEXTR cannot use", "extreme points [[x, y], ...] or a box")
+        raise UnsupportedPrompt(f"{here}points", "clicks, which DEXTR cannot use", _USABLE)
     x0, y0, x1, y1 = prompt.box
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     return np.array([[x, y0], [x0, y], [x1, y], [x, y1]])

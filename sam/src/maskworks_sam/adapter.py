@@ -11,7 +11,7 @@ from torch import Tensor
 from maskworks.errors import RequestError
 from maskworks.memory_errors import memory_errors
 from maskworks.predictor import Result, Work
-from maskworks.types import Instance, Instances, Prompt, Request
+from maskworks.types import NAMELESS, Instance, Instances, Prompt, Request
 from maskworks.wire import base64text
 from maskworks_sam.automatic import Everything
 from maskworks_sam.decoder import Decoder
@@ -93,7 +93,8 @@ def _instance(mask: Mask, prompt: Prompt, index: int) -> Instance:
         meta["points"] = "the box that they span"
     if prompt.low_res_logits:
         meta["low_res_logits"] = _as_text(mask.logits)
-    return Instance(mask.pixels, mask.offset, label=prompt.label, score=round(mask.score, 4), meta=meta)
+    score = round(mask.score, 4)
+    return Instance(mask.pixels, mask.offset, prompt.label, prompt.name or NAMELESS, score, meta=meta | prompt.facts)
 
 
 def _as_text(logits: Tensor) -> str:

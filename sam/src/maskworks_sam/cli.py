@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import maskworks.commands.early_interrupt  # noqa: F401 - before all that takes time
 from maskworks.commands import poll, redis, serve
 from maskworks.commands import redis_clients as clients
 from maskworks.commands.model import Model, image_messages

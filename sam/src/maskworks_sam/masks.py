@@ -19,6 +19,7 @@ from maskworks_sam.preprocessing import input_size
 
 # A pixel is stable if its logit is not between these.
 _STABLE = (1.0, -1.0)
+_BY_AREA = frozenset({"largest", "smallest", "all"})
 _UPSCALED_BYTES = 64 * 2**20
 
 
@@ -53,20 +54,22 @@ def chosen_masks(
     Args:
         decoded: all masks of the model.
         prompts: what was asked.
-        choice: `auto` takes the best of the three for a single click, and the one for clear prompts otherwise; `best`,
-            `largest`, `smallest` take one of the three, `best` by the model's own score; `first` takes the first of the
-            three, as the original command did; `single` takes the one for clear prompts; `all` takes the three, the
-            largest first.
+        choice: for prompts without one of their own. `auto` takes the best of the three for a single click, and the one
+            for clear prompts otherwise; `best`, `largest`, `smallest` take one of the three, `best` by the model's own
+            score; `first` takes the first of the three, as the original command did; `single` takes the one for clear
+            prompts; `all` takes the three, the largest first.
         size: height and width of the image in pixels.
         side: of the network's input.
     """
     inner = input_size(*size, side)
     scores = decoded.scores.cpu().numpy()
-    areas = _areas(decoded.logits, inner, side) if choice in ("largest", "smallest", "all") else np.zeros_like(scores)
+    choices = [prompt.mask_choice or choice for prompt in prompts]
+    by_area = not _BY_AREA.isdisjoint(choices)
+    areas = _areas(decoded.logits, inner, side) if by_area else np.zeros_like(scores)
     picks = [
         (index, int(output))
-        for index, prompt in enumerate(prompts)
-        for output in _outputs(choice, is_single_click(prompt), scores[index], areas[index])
+        for index, (prompt, own) in enumerate(zip(prompts, choices, strict=True))
+        for output in _outputs(own, is_single_click(prompt), scores[index], areas[index])
     ]
     rows, outputs = (torch.tensor(column, device=decoded.logits.device) for column in zip(*picks, strict=True))
     logits = decoded.logits[rows, outputs]

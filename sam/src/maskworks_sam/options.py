@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskworks.config import ModelConfig, flag, switch
+from maskworks.wire.prompt_aliases import MASK_CHOICES
 
 MODEL_TYPES = ("default", "vit_h", "vit_l", "vit_b")
-MASK_CHOICES = ("auto", "best", "single", "largest", "smallest", "first", "all")
 
 
 @dataclass(frozen=True, kw_only=True)

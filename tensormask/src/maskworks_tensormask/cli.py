@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import maskworks.commands.early_interrupt  # noqa: F401 - before all that takes time
 from maskworks.commands import poll, redis
 from maskworks.commands import redis_clients as clients
 from maskworks.commands.model import Model, image_messages

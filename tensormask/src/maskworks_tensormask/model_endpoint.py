@@ -36,8 +36,8 @@ class ModelEndpoint:
     def most_bytes(self, media_type: str, max_bytes: int) -> int:
         return _TEXT_PER_BYTE * max_bytes
 
-    def format(self, content_type: str, accept: str, accept_encoding: str, name: str | None) -> SavedTensors:
-        return SavedTensors(name)
+    def format(self, content_type: str, accept: str, accept_encoding: str, query: Mapping[str, str]) -> SavedTensors:
+        return SavedTensors(query.get("id"))
 
 
 @dataclass(frozen=True)

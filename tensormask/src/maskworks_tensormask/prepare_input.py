@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import maskworks.commands.early_interrupt  # noqa: F401 - before all that takes time
 from maskworks import options
 from maskworks.commands.run import run_command, say
 from maskworks.errors import ConfigError, MaskworksError, reason_of

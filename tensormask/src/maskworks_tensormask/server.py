@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import maskworks.commands.early_interrupt  # noqa: F401 - before all that takes time
 from maskworks import options
 from maskworks.commands import serve
 from maskworks.commands.run import run_command

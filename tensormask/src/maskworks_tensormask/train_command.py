@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import maskworks.commands.early_interrupt  # noqa: F401 - before all that takes time
 from maskworks import options
 from maskworks.commands.run import run_command, say
 from maskworks.config import LogConfig, check, from_args
 from maskworks.config.arguments import add_flags
 from maskworks.config.flag import flags
+from maskworks.config.usable_folder import folder_problem
 from maskworks.errors import CheckpointError, ConfigError, MaskworksError
 from maskworks_tensormask.train_options import DataConfig, TrainConfig
 
@@ -59,6 +62,8 @@ def _train(args: argparse.Namespace) -> int:
     from tensormask.errors import TensorMaskError
 
     log.set_up(LogConfig(quiet=settings.quiet))
+    # How many processes there are is up to the config. The loader would remark on it where there are fewer cores.
+    warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
     try:
         with Interruption() as interruption, Processes.joined(settings.device) as processes:
             return _train_here(args.config, args.overrides, settings, processes, interruption)
@@ -97,6 +102,8 @@ def _train_here(
         places = [(settings.annotations, settings.images)]
     records = [record for annotations, images in places for record in read_records(annotations, images, config)]
     folder = settings.output_dir or Path(config.output_dir)
+    if problem := folder_problem(folder):
+        raise ConfigError([f"--output_dir: {problem}"])
     if processes.is_first:
         folder.mkdir(parents=True, exist_ok=True)
         config_file.write(replace(config, output_dir=str(folder)).as_nested(), folder / "config.yaml")

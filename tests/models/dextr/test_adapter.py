@@ -50,6 +50,23 @@ def test_chunks_find_what_all_at_once_finds():
             assert (one.offset, one.meta) == (other.offset, other.meta)
 
 
+def test_names_and_what_dextr_has_no_use_for():
+    predictor = DextrPredictor.load(DextrConfig(model="demo", device="cpu", precision="fp32"))
+    image = np.zeros((50, 60, 3), np.uint8)
+    points = np.array([[5.0, 20], [20, 5], [40, 20], [20, 40]])
+    named, nameless = Prompt(extreme_points=points, name="cup"), Prompt(extreme_points=points)
+    request = Request("a", image, (named, nameless), options=("low_res_logits",))
+    (at_once,), ((_, in_chunks),) = predictor.predict([request]), [finished(w) for w in predictor.start([request])]
+    for found in (at_once, in_chunks):
+        assert [instance.name for instance in found] == ["cup", "object"]
+        assert [instance.meta.get("name") for instance in found] == ["cup", None]
+        assert found.ignored == ("low_res_logits",)
+    logits = Prompt(path="objects[0]", extreme_points=points, mask_input=np.zeros((4, 4), np.float32))
+    (error,) = predictor.predict([Request("a", image, (logits,))])
+    assert isinstance(error, UnsupportedPrompt)
+    assert "objects[0].mask_input: logits, which DEXTR cannot use" in error.message
+
+
 def finished(work):
     """After how many stops it ended, and with what."""
     stops = 0

@@ -115,7 +115,7 @@ def test_wide_integers_of_eight_bit_are_taken_as_they_are(model, photo, dtype):
 )
 def test_images_that_are_refused(model, image, error, words):
     with pytest.raises(error, match=words):
-        model.predict([image], [[[1, 1], [5, 5]]])
+        model.predict([image], [[[1, 1], [5, 5], [1, 5], [5, 1]]])
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,36 @@ def test_points_as_tensors(model, photo):
 
 
 @pytest.mark.parametrize(
-    "points", [[], [[1, 2, 3]], [1, 2], [[1, float("nan")]], [[1, float("inf")]], [[1, 1e300], [0, 0]]]
+    "points",
+    [
+        [],
+        [[1, 2]],
+        [[1, 2], [3, 4], [5, 6]],
+        [[1, 2, 3]],
+        [1, 2],
+        [[1, float("nan")]],
+        [[1, float("inf")]],
+        [[1, 1e300], [0, 0]],
+    ],
 )
 def test_points_that_are_refused(model, photo, points):
     with pytest.raises(ValueError, match="extreme points"):
         model.predict([photo], [points])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, Image.fromarray, lambda array: array[:, :, 0], torch.from_numpy])
+def test_a_single_image_in_place_of_a_list_is_said(model, photo, kind):
+    with pytest.raises(TypeError, match=r"images is a single \w+; expected a list of images, as in predict\(\[image\]"):
+        model.predict(kind(photo), [POINTS])
+    with pytest.raises(TypeError, match="images is a single"):
+        model.predict(kind(photo), POINTS)
+
+
+def test_stacks_and_tuples_are_lists_of_images(model, photo):
+    (one,) = model.predict([photo], [POINTS])
+    for images in (np.stack([photo, photo]), (photo, photo)):
+        for mask in model.predict(images, np.array([POINTS, POINTS])):
+            np.testing.assert_array_equal(mask, one)
 
 
 def test_numbers_have_to_match(model, photo):
@@ -159,7 +184,7 @@ def test_impossible_padding(photo, padding):
 
 def test_batches_and_workers_change_nothing(model, photo):
     images = [photo, Image.fromarray(photo[:40]), photo[:, :50], photo]
-    points = [POINTS, [[1, 1], [30, 40]], [[3, 3], [50, 9], [20, 45]], [[500, 500], [600, 600]]]
+    points = [POINTS, [[1, 1], [30, 40]] * 2, [[3, 3], [50, 9], [20, 45], [3, 3]], [[500, 500], [600, 600]] * 2]
     one_by_one = [model.predict([image], [rows])[0] for image, rows in zip(images, points, strict=True)]
     for options in ({"batch_size": 1}, {"batch_size": 3}, {"batch_size": 2, "num_workers": 2}):
         masks = model.predict(images, points, **options)
@@ -208,13 +233,13 @@ def test_train_eval_to(model):
 
 
 def test_patches_are_the_masks_without_their_margin(model, photo):
-    points = [[10.5, 20.5], [30, 40]]
+    points = [[10.5, 20.5], [30, 40]] * 2
     (patch,) = model.predict_patches([photo], [points])
     (mask,) = model.predict([photo], [points])
     assert patch.probability.dtype == np.uint8
     assert all(of_patch < of_image for of_patch, of_image in zip(patch.probability.shape, mask.shape, strict=True))
     np.testing.assert_array_equal(patch.in_image(mask.shape), np.rint(mask * 255))
-    (nothing,) = model.predict_patches([photo], [[[5, 5]]])
+    (nothing,) = model.predict_patches([photo], [[[5, 5]] * 4])
     assert nothing.probability.shape == (0, 0)
     assert not nothing.in_image((4, 5)).any()
 

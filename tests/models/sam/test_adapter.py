@@ -72,15 +72,28 @@ def test_logits_of_another_size_are_refused(sam):
     assert good["contours"]
 
 
-def test_prompts_far_outside_find_something_or_nothing(sam):
+def test_prompts_that_reach_far_outside_find_something_or_nothing(sam):
     far = {
         "objects": [
-            {"points": [{"x": -9e6, "y": 9e6, "label": 1}]},
-            {"box": {"x0": 9e5, "y0": 9e5, "x1": 1e6, "y1": 1e6}},
+            {"points": [{"x": 8, "y": 8, "label": 1}, {"x": -9e6, "y": 9e6, "label": 1}]},
+            {"box": {"x0": 9, "y0": 9e5, "x1": 1e6, "y1": 9}},
         ]
     }
     (reply,) = run(sam, jobs("coffee", prompt=far))
     assert len(reply["meta"]["objects"]) == 2
+    assert reply["meta"]["outside"] == ["objects[0].points[1]", "objects[1].box"]
+
+
+def test_each_object_has_its_mask_choice_and_its_name(sam):
+    click = {"points": [{"x": 250, "y": 200, "label": 1}]}
+    prompt = {"mask_choice": "all", "objects": [click, {**click, "mask_choice": "single", "name": "cup"}]}
+    (reply,) = run(sam, jobs("coffee", prompt=prompt))
+    facts = reply["meta"]["objects"]
+    assert [fact["prompt"] for fact in facts] == [0, 0, 0, 1]
+    assert sorted(fact["output"] for fact in facts[:3]) == [1, 2, 3]
+    assert (facts[3]["output"], facts[3]["name"]) == (0, "cup")
+    (single,) = run(adapter(mask_choice="all"), jobs("coffee", prompt={**click, "mask_choice": "single"}))
+    assert [fact["output"] for fact in single["meta"]["objects"]] == [0]
 
 
 def test_all_masks_of_a_click(sam):

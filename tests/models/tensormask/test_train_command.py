@@ -96,3 +96,10 @@ def test_the_command_in_two_processes(original, shapes, tmp_path):
     assert result.returncode == 0, result.stderr[-3000:]
     model = TensorMask.from_files(tmp_path / "config.yaml", tmp_path / "model_final.pth")
     assert all(value.isfinite().all() for value in model.net.state_dict().values())
+
+
+def test_a_folder_that_cannot_be_written(original, shapes):
+    data = ["--annotations", shapes[0], "--images", shapes[1], "--output_dir", "/proc/trained", "--device", "cpu"]
+    code, said = run_here(train_command.run, original.config, *data, *SETTINGS)
+    assert code == 2
+    assert "tensormask_train: --output_dir: no file can be made in /proc" in said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from maskworks.errors import ImageTooLarge
 from maskworks.geometry import drop_specks, paint, trace
 from maskworks.types import Bytes, Instance, Instances, Mask, Region, Request
 
+_MASKS_OF: Mapping[str | None, int] = {"all": 3}  # that a prompt may ask for, by its `mask_choice`
 # Of all objects together. What is written of them takes some hundred megabytes at most.
 _MOST_RINGS, _MOST_POINTS = 500_000, 20_000_000
 
@@ -22,7 +23,8 @@ def check_masks(request: Request, config: InputConfig) -> Request:
     Raises:
         ImageTooLarge: together they have more pixels than --max_mask_pixels.
     """
-    (height, width), objects = request.size, len(request.prompts)
+    height, width = request.size
+    objects = sum(_MASKS_OF.get(prompt.mask_choice, 1) for prompt in request.prompts)
     if height * width * objects > config.max_mask_pixels:
         raise ImageTooLarge(
             f"image: masks of {width}x{height} pixels for {objects} objects are {height * width * objects} pixels; "

@@ -155,7 +155,8 @@ class HttpError(RequestError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-        self.code = HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
+        phrase = "URI Too Long" if status == HTTPStatus.REQUEST_URI_TOO_LONG else HTTPStatus(status).phrase  # RFC 9110
+        self.code = phrase.lower().replace(" ", "_").replace("-", "_")
 
 
 class Internal(RequestError):

@@ -125,6 +125,8 @@ class Pipeline:
         with _timed(item, "contours"):
             drawn = draw(together, request.size, self.shape_config)
         meta = {**self._meta(item, request, drawn.instances), **together.meta}
+        if ignored := [*request.ignored, *together.ignored]:
+            meta["ignored"] = ignored
         return Prediction(request, drawn.instances, drawn.regions, drawn.mask, meta, together.best_first)
 
     def _meta(self, item: Decoded, request: Request, instances: Sequence[Instance]) -> dict[str, Any]:
@@ -141,6 +143,7 @@ class Pipeline:
             "objects": [_facts(instance) for instance in instances],
             **({"shared_labels": shared} if shared else {}),
             "timing_ms": {stage: round(value, 2) for stage, value in item.timing_ms.items()},
+            **request.remarks,
         }
 
     def _failed(self, item: Decoded, error: RequestError) -> Outcome:

@@ -16,7 +16,7 @@ class Progress:
 
     Args:
         bar: draw a bar; ignored where standard error is no terminal.
-        backlog: how many jobs are known to wait, for the bar's total.
+        backlog: how many jobs are known to wait or to be worked on, for the bar's total.
     """
 
     def __init__(self, bar: bool, backlog: Callable[[], int]) -> None:
@@ -37,11 +37,13 @@ class Progress:
             noun = "object" if outcome.objects == 1 else "objects"
             log.log(level, "%s: %d %s (%s)", job.id, outcome.objects, noun, stages)
         if self._bar is not None:
-            self._bar.total = self._bar.n + 1 + self._backlog()
+            # Some that have ended are not reported yet, so the total does not shrink.
+            self._bar.total = max(self._bar.total or 0, self._bar.n + 1 + self._backlog())
             self._bar.update()
 
     def close(self) -> None:
         """Leaves the bar as it is."""
         if self._bar is not None:
+            self._bar.total = self._bar.n
             self._bar.refresh()
             self._bar.close()

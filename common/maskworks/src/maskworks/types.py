@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from maskworks.config import InputConfig
 from maskworks.errors import RequestError
-from maskworks.packed_mask import PackedMask
+from maskworks.packed_mask import LARGE, PackedMask
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Points = NDArray[np.int32]
 Mask = NDArray[np.bool_] | Bytes
-
+Name = str | int  # the id of a request: it comes back as it came
 MOST_LABELS = 255  # that a palette image tells apart, beside background
-_LARGE = 1 << 20  # pixels of a mask from which on it is packed; packing smaller ones is not worth the time
+NAMELESS = "object"  # what an object is called that has no name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +67,8 @@ class Prompt:
         label: palette index of the object in the mask, 1..255.
         mask_input: (S, S) float32, the logits of an earlier answer, to start from.
         low_res_logits: the answer is to contain its logits.
+        name: what the object is called, None for the usual name.
+        mask_choice: which of a model's masks is the answer, where it makes several; None for its usual one.
     """
 
     path: str = ""
@@ -77,6 +79,13 @@ class Prompt:
     label: int = 1
     mask_input: NDArray[np.float32] | None = None
     low_res_logits: bool = False
+    name: str | None = None
+    mask_choice: str | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `meta.objects` repeats of it."""
+        return {} if self.name is None else {"name": self.name}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,15 +100,21 @@ class Request:
         image_meta: width, height and treatment of the image, for `meta`.
         named: the requester gave the id, so the reply has to carry it.
         reply_to: the channel or stream that this answer goes to, None for the usual one.
+        ignored: paths of keys that nothing reads, for `meta`.
+        options: paths of keys that only some models read; see `Instances.ignored`.
+        remarks: what else `meta` says about the prompt.
     """
 
-    id: str
+    id: Name
     image: Bytes
     prompts: tuple[Prompt, ...] = ()
     source: Any = None
     image_meta: Mapping[str, Any] = field(default_factory=dict)
     named: bool = False
     reply_to: str | None = None
+    ignored: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    remarks: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -126,7 +141,7 @@ class Instance:
     mask: Mask | PackedMask | None
     offset: tuple[int, int] = (0, 0)
     label: int = 1
-    name: str = "object"
+    name: str = NAMELESS
     score: float | None = None
     box: Floats | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -142,7 +157,7 @@ class Instance:
 
     def packed(self) -> Instance:
         """The same with its mask packed if that is a large one."""
-        if self.mask is None or isinstance(self.mask, PackedMask) or self.mask.size < _LARGE:
+        if self.mask is None or isinstance(self.mask, PackedMask) or self.mask.size < LARGE:
             return self
         return replace(self, mask=PackedMask.of(self.mask))
 
@@ -155,14 +170,17 @@ class Instances(list[Instance]):
     Attributes:
         meta: facts for the `meta` of the answer, JSON values by name.
         best_first: where two overlap, the earlier one lies on top, instead of the later one.
+        ignored: those of the request's options that the model has no use for.
     """
 
     def __init__(
-        self, instances: Iterable[Instance], meta: Mapping[str, Any] | None = None, *, best_first: bool = False
-    ) -> None:
+        self, instances: Iterable[Instance], meta: Mapping[str, Any] | None = None, *, best_first: bool = False,
+        ignored: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         super().__init__(instance.packed() for instance in instances)
         self.meta = meta or {}
         self.best_first = best_first
+        self.ignored = ignored
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,7 +234,7 @@ class Outcome:
 
     parts: Mapping[str, bytes] = field(default_factory=dict)
     error: RequestError | None = None
-    id: str | None = None
+    id: Name | None = None
     reply_to: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     objects: int = 0
@@ -224,14 +242,9 @@ class Outcome:
 
 
 class Address(NamedTuple):
-    """Where the answer to a request goes.
+    """Where the answer to a request goes: the id to echo, and the channel or stream; None where it names none."""
 
-    Attributes:
-        id: the id to echo, None where the requester gave none.
-        reply_to: the channel or stream that the requester chose, None for the usual one.
-    """
-
-    id: str | None = None
+    id: Name | None = None
     reply_to: str | None = None
 
 

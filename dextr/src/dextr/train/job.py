@@ -33,6 +33,7 @@ def run(config: TrainConfig, models: Mapping[str, Path]) -> int:
         DextrError: as `__main__.main` lists them.
     """
     # With fp16 the first steps may be left out, as the scale of the gradients is still sought.
+    warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)  # as many as --num_workers says
     warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step\(\)` before", UserWarning)
     with (
         Interruption() as interruption,

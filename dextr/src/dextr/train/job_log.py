@@ -35,7 +35,9 @@ class JobLog:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = path.open("a", encoding="utf-8")
             except OSError as error:
-                raise TrainingError(f"the log cannot be written: {error}; correct the permissions of {path}") from error
+                raise TrainingError(
+                    f"the log cannot be written: {error.strerror or error}; correct the permissions of {path}"
+                ) from error
 
     def __call__(self, line: str) -> None:
         """Say a line."""

@@ -44,7 +44,8 @@ def _predict_poll(model: Model, name: str, args: argparse.Namespace) -> int:
     with Shutdown() as stop, settings.pipeline(model, stop) as pipeline:
         file_format = model.file_format(settings.model, folders.overlay)
         transport = FolderTransport(folders, settings.input, model.prompt_suffix, file_format)
-        progress = Progress(not folders.continuous and settings.log.for_people, lambda: transport.backlog)
+        wanted = not folders.continuous and settings.log.for_people
+        progress = Progress(wanted, lambda: transport.backlog + len(transport.in_hand))
         patient, liveness = folders.continuous, settings.liveness()
         loop = Loop(
             transport, pipeline, settings.loop, stop, patient=patient, on_outcome=progress.report, liveness=liveness
@@ -64,12 +65,15 @@ def _conclude(metrics: Metrics, folders: config.FolderConfig, transport: FolderT
         return 0
     from maskworks.transports.folder.others import listed
 
-    if transport.left_over:
-        names = listed(transport.left_over)
+    mistaken = transport.waiting.mistaken
+    if transport.waiting.names:
+        names = listed(transport.waiting.names)
         say(f"left in {folders.prediction_in}, the other file of the pair is missing: {names}")
+    if mistaken:
+        say(mistaken)
     for line in transport.others.reasons():
         say(line)
     if metrics.failed:
         say(f"failed inputs and the reasons (*.error.json) are in {folders.failed}")
         return SOME_FAILED
-    return 0
+    return SOME_FAILED if mistaken else 0

@@ -19,6 +19,7 @@ from maskworks.commands.run import run_command, say
 from maskworks.config import InputConfig, from_args
 from maskworks.config.arguments import add_flags
 from maskworks.config.redis_client import ClientConfig, ReceiveConfig, SendConfig
+from maskworks.config.usable_folder import folder_problem
 from maskworks.errors import ConfigError, RequestError, TransportError
 
 if TYPE_CHECKING:
@@ -147,10 +148,9 @@ def _send(sender: Sender, args: argparse.Namespace) -> int:
 def _receive(args: argparse.Namespace) -> int:
     config = from_args(ReceiveConfig, args)
     image = None if config.overlay is None else _image(config.overlay)
-    try:
-        config.output_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError([f"--output_dir: {config.output_dir}: {error.strerror}"]) from None
+    if problem := folder_problem(config.output_dir):
+        raise ConfigError([f"--output_dir: {problem}"])
+    config.output_dir.mkdir(parents=True, exist_ok=True)
     received = errors = 0
     with _connected(config) as server:
         try:

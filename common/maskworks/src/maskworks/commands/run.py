@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from maskworks.commands.extra import missing_extra
-from maskworks.errors import ConfigError, MaskworksError
+from maskworks.errors import ConfigError, MaskworksError, reason_of
 from maskworks.shutdown import Interrupted
 
 SOME_FAILED = 3
@@ -35,9 +35,10 @@ def run_command(
             complain(f"{parser.prog}: {problem}")
         complain(f"{parser.prog} --help lists all flags")
         return error.exit_code
-    except MaskworksError as error:
-        complain(f"{parser.prog}: {error.message}")
-        return error.exit_code
+    except (MaskworksError, OSError) as error:  # the latter of a folder or a disk that nobody has looked at before
+        ours = error if isinstance(error, MaskworksError) else MaskworksError(reason_of(error, file=True))
+        complain(f"{parser.prog}: {ours.message}")
+        return ours.exit_code
     except ModuleNotFoundError as error:
         text = missing_extra(parser.prog, error)
         if not text:

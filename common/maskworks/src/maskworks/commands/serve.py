@@ -67,7 +67,7 @@ def run_server(model: Model, name: str, args: argparse.Namespace, endpoints: Seq
         )
         # The server is there while the model is loaded. It ends first, too, with every request answered: only then the
         # transport is exhausted and the loop ends, which itself is never told to stop.
-        with HttpServer(app.starlette(), transport, http, stop) as server, closing(transport):
+        with HttpServer(app.asgi(), transport, http, stop) as server, closing(transport):
             if not settings.log.quiet:
                 say(f"{model.title}: listening at {server.url}")
             with settings.pipeline(model, stop) as pipeline:

@@ -55,8 +55,9 @@ def _add(group: Any, name: str, field: Field[Any], flag: Flag, others: Sequence[
     default, text = None if required else field.default, flag.text
     if required:
         text += " (required)"
-    elif default not in (None, ""):
+    elif default not in (None, "", ()):
         text += f" (default: {str(default).replace('%', '%%')})"
+    action = {"action": _Several} if flag.several else {}
     group.add_argument(
         *others,
         f"--{name}",
@@ -67,4 +68,13 @@ def _add(group: Any, name: str, field: Field[Any], flag: Flag, others: Sequence[
         choices=flag.choices or None,
         default=default,
         required=required,
+        **action,
     )
+
+
+class _Several(argparse.Action):
+    """Adds the values of one flag, which are parted by commas, to those of the same flag before it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, args: argparse.Namespace, text: Any, *_: object) -> None:
+        values = (value.strip() for value in text.split(","))
+        setattr(args, self.dest, (*getattr(args, self.dest), *filter(None, values)))

@@ -27,6 +27,7 @@ class Flag:
         kind: makes a value of the flag's text.
         choices: the only values, if there are some.
         least: the smallest value of a number, None if any will do.
+        several: whether it takes several values, with commas or each with the flag again; its field is a tuple.
     """
 
     metavar: str
@@ -34,6 +35,7 @@ class Flag:
     kind: Callable[[str], Any] = str
     choices: tuple[str, ...] = ()
     least: float | None = None
+    several: bool = False
 
 
 def flag(
@@ -44,9 +46,10 @@ def flag(
     kind: Callable[[str], Any] = str,
     choices: tuple[str, ...] = (),
     least: float | None = None,
+    several: bool = False,
 ) -> Any:
     """A field that is a flag with a value; required if it has no default. The arguments are those of `Flag`."""
-    return dataclasses.field(default=default, metadata={_KEY: Flag(metavar, text, kind, choices, least)})
+    return dataclasses.field(default=default, metadata={_KEY: Flag(metavar, text, kind, choices, least, several)})
 
 
 def switch(text: str, default: bool = False) -> Any:

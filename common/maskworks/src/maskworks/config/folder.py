@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskworks.config.flag import Config, flag, switch
+from maskworks.config.usable_folder import folder_problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +51,10 @@ class FolderConfig(Config):
             yield f"--prediction_in: {self.prediction_in} is not a folder; create it or correct the path"
         elif not os.access(self.prediction_in, os.R_OK | os.W_OK | os.X_OK):
             yield f"--prediction_in: {self.prediction_in} must be readable and writable: inputs are moved when done"
-        yield from _usable_folder("prediction_out", self.prediction_out)
-        yield from _usable_folder("prediction_failed", self.failed)
-        if self.prediction_tmp is not None:
-            yield from _usable_folder("prediction_tmp", self.prediction_tmp)
+        named = {"prediction_failed": self.failed, "prediction_tmp": self.prediction_tmp}
+        for name, folder in {"prediction_out": self.prediction_out, **named}.items():
+            if folder is not None and (problem := folder_problem(folder)):
+                yield f"--{name}: {problem}"
         for name in ("prediction_out", "prediction_tmp", "prediction_failed"):
             folder = getattr(self, name)
             if folder is not None and _same_folder(folder, self.prediction_in):
@@ -63,16 +64,3 @@ class FolderConfig(Config):
 def _same_folder(one: Path, other: Path) -> bool:
     """Whether two names lead to one folder: by links, mounts, or on a file system that ignores the case of letters."""
     return one.exists() and other.exists() and one.samefile(other)
-
-
-def _usable_folder(name: str, folder: Path) -> Iterator[str]:
-    """A folder that exists and can be written, or that can be created: its nearest existing parent is writable."""
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir():
-        yield f"--{name}: {existing} is a file; expected a folder"
-    elif os.statvfs(existing).f_flag & os.ST_RDONLY:
-        yield f"--{name}: {existing} is on a read-only file system; choose another folder"
-    elif not os.access(existing, os.W_OK | os.X_OK):
-        yield f"--{name}: no permission to write in {existing}; change its owner or mode, or choose another folder"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from maskworks.config.flag import Config, flag
+from maskworks.config.origin import ANY_ORIGIN, read_origin
 from maskworks.config.worker import MEBIBYTE
 
 MOST_CONNECTIONS = 10_000
@@ -37,12 +38,25 @@ class HttpConfig(Config):
         "N", "most connections at a time, more are answered `overloaded` "
         f"(default: what the limit on open files allows, at most {MOST_CONNECTIONS})", None, kind=int, least=1,
     )  # fmt: skip
+    keep_alive: float = flag(
+        "S", "seconds that a connection is kept between requests; more than the load balancer before it keeps it", 75.0,
+        kind=float, least=0.001,
+    )  # fmt: skip
+    cors: tuple[str, ...] = flag(
+        "ORIGIN", "web pages of this origin (https://app.example) may use the server, or of any (*); several with "
+        "commas, or the flag once for each", (), several=True,
+    )  # fmt: skip
     token_env: str | None = flag("NAME", "environment variable with a token that requests have to show", None)
 
     @property
     def most_connections(self) -> int:
         """How many connections may be open at a time."""
         return min(_connections_for_files(), MOST_CONNECTIONS) if self.max_connections is None else self.max_connections
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins of --cors as browsers write them, or `*`."""
+        return frozenset(read_origin(origin) or origin for origin in self.cors)
 
     @property
     def token(self) -> str | None:
@@ -53,6 +67,12 @@ class HttpConfig(Config):
         yield from super().problems()
         if not 0 <= self.port < 65536:
             yield f"--port: {self.port} is no port; expected 1 to 65535, or 0 for any free one"
+        for origin in self.cors:
+            if origin != ANY_ORIGIN and read_origin(origin) is None:
+                yield (
+                    f"--cors: {origin}: no origin; expected one as https://app.example or http://localhost:3000, "
+                    "without a path, or * for any"
+                )
         if self.token_env is not None and not self.token:
             yield f"--token_env: the environment variable {self.token_env} is not set or empty; put the token into it"
         most, allowed = self.max_connections, _allowed_files()

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 _OF_AN_ARGUMENT = re.compile(r"^argument (\S+): (.*)", re.DOTALL)
 _MISSING = re.compile(r"^the following arguments are required: (.*)")
+_ONE_OF = re.compile(r"^one of the arguments (.*) is required")
 _TOO_MANY = re.compile(r"^unrecognized arguments: (.*)")
 _NO_VALUE = re.compile(r"^invalid (int|float) value: (.*)")
 _NUMBERS = {"int": "a whole number", "float": "a number"}
@@ -26,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **settings})
-        self._verbs = self._collecting = False
+        self._verbs = self._collecting = self._intermixed = False
         self._given: list[str] = []
 
     def add_subparsers(self, **settings: Any) -> Any:
@@ -44,6 +45,7 @@ class Parser(argparse.ArgumentParser):
             problems.append(self._guess(flag))
             rest = _without(rest, [flag])
         removed: set[str] = set()
+        found: Any = (namespace, [])
         while True:
             try:
                 self._collecting = True
@@ -59,8 +61,14 @@ class Parser(argparse.ArgumentParser):
             finally:
                 self._collecting = False
         if problems:
-            self._end(problems)
+            left = () if self._intermixed or removed else found[1]
+            self._end([*problems, self._too_many(left)] if left else problems)
         return found
+
+    def parse_intermixed_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """As argparse's own."""
+        self._intermixed = True
+        return super().parse_intermixed_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Says what argparse found."""
@@ -97,6 +105,8 @@ class Parser(argparse.ArgumentParser):
         if found := _MISSING.match(message):
             missing = [name for name in found[1].split(", ") if not removed.intersection(name.split("/"))]
             return [], f"required, but missing: {', '.join(missing)}" if missing else ""
+        if (found := _ONE_OF.match(message)) and removed.intersection(re.split("[ /]", found[1])):
+            return [], ""
         if found := _TOO_MANY.match(message):
             return [], self._too_many(found[1].split())
         return [], message

@@ -41,6 +41,15 @@ def read_object(text: bytes | bytearray, what: str, most_marks: int | None = Non
     return value
 
 
+def read_value(text: bytes | str) -> Any:
+    """What a text says in JSON; one that is none, or is long, is its own value."""
+    data = text.encode(errors="replace") if isinstance(text, str) else text
+    try:
+        return orjson.loads(data) if len(data) <= _LONGEST_VALUE else data.decode(errors="replace")
+    except orjson.JSONDecodeError:
+        return data.decode(errors="replace")
+
+
 def has_more_marks(text: bytes | bytearray, most: int) -> bool:
     """Whether a text has more than `most` of the characters `[`, `{` and `,`: one for each value, without parsing it.
 
@@ -74,6 +83,7 @@ def write(value: Any) -> bytes:
 # What is read is written into the reply, by writers that go no deeper than 254.
 _DEEPEST = 200
 _TOO_DEEP = f"nested too deeply; expected a JSON object of at most {_DEEPEST} levels"
+_LONGEST_VALUE = 10_000  # bytes
 _CHUNK = 1 << 18  # bytes at a time; what is made of them stays in the processor's cache
 # JSON's own names, because those who read the message need not know Python's.
 _TYPES = {list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}

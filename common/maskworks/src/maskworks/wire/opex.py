@@ -29,7 +29,7 @@ def encode_opex(
         facts: what else stands in the `meta` of a region's object.
     """
     predictions = ObjectPredictions(
-        id=_valid_text(prediction.request.id),
+        id=_valid_text(str(prediction.request.id)),
         timestamp=timestamp or str(datetime.now()),
         objects=list(_objects(prediction, model_boxes, facts or (lambda region: {}))),
         meta=_as_text(prediction.meta),

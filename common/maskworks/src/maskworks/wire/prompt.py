@@ -9,28 +9,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskworks.errors import BadPrompt
+from maskworks.errors import BadPrompt, UnsupportedPrompt
 from maskworks.types import Floats, Prompt
 from maskworks.wire import base64text
+from maskworks.wire.prompt_aliases import MASK_CHOICES
+from maskworks.wire.prompt_keys import CORNERS, RESERVED, WHERE
 
 # Beyond this, float32 cannot tell neighbouring pixels apart.
 LARGEST_COORDINATE = float(2**24)
 MOST_OBJECTS = 255
 MOST_POINTS = 10_000
 MOST_CLICKS = 1000  # Segment Anything compares each with each
-CORNERS = ("x0", "y0", "x1", "y1")
+LONGEST_NAME = 200  # characters
 _FORMS = '"points", "box" or "objects"'
-WHERE = ("points", "box", "mask_input")
+_EXTREME_POINTS = "the 4 extreme points of the object or more"
 
 
 def parse_prompt(value: dict[str, Any]) -> tuple[Prompt, ...]:
     """The prompts of all objects in a request; see docs/formats.md for the forms.
 
+    Keys that are none of ours are for `prompt_keys.check_keys`.
+
     Raises:
         BadPrompt: a value is missing or wrong; the error names its path.
+        UnsupportedPrompt: it asks in words.
     """
     if "objects" not in value:
-        return (_parse_object(value, "", 1),)
+        return (_parse_object(value, "", 1, None),)
+    _check_no_text(value, "")
+    choice = _mask_choice(value, "")
     for other in (*WHERE, "low_res_logits", "label"):
         if other in value:
             raise BadPrompt(other, 'stands beside "objects"', "it inside of each object")
@@ -42,18 +49,19 @@ def parse_prompt(value: dict[str, Any]) -> tuple[Prompt, ...]:
             raise BadPrompt(path, _shown(entry), 'an object with "points" or "box"')
         if "objects" in entry:
             raise BadPrompt(f"{path}.objects", "a list inside of a list", '"points" or "box"')
-        prompts.append(_parse_object(entry, path, index + 1))
+        prompts.append(_parse_object(entry, path, index + 1, choice))
     return tuple(prompts)
 
 
-def _parse_object(value: dict[str, Any], path: str, label: int) -> Prompt:
+def _parse_object(value: dict[str, Any], path: str, label: int, choice: str | None) -> Prompt:
     here = f"{path}." if path else ""
+    _check_no_text(value, here)
     if not any(key in value for key in WHERE):
         raise BadPrompt(path or "points", "missing", _FORMS if not path else '"points" or "box"')
     extreme_points = clicks = click_labels = box = mask_input = None
     if "points" in value:
-        points = _list(value["points"], f"{here}points", MOST_POINTS, "points")
-        if isinstance(points[0], dict):
+        points = value["points"]
+        if isinstance(points, list) and points and isinstance(points[0], dict):
             points = _list(points, f"{here}points", MOST_CLICKS, "clicks")
             clicks, click_labels = _clicks(points, f"{here}points")
         else:
@@ -68,16 +76,22 @@ def _parse_object(value: dict[str, Any], path: str, label: int) -> Prompt:
     if not isinstance(wants_logits, bool):
         raise BadPrompt(f"{here}low_res_logits", _shown(wants_logits), "true or false")
     number = _label(value.get("label", label), f"{here}label")
-    return Prompt(path, extreme_points, clicks, click_labels, box, number, mask_input, wants_logits)
+    return Prompt(
+        path, extreme_points, clicks, click_labels, box, number, mask_input, wants_logits, _name(value, here),
+        _mask_choice(value, here) or choice,
+    )  # fmt: skip
 
 
-def _extreme_points(points: Sequence[Any], path: str) -> Floats:
+def _extreme_points(value: Any, path: str) -> Floats:
+    if value == []:
+        raise BadPrompt(path, "an empty list", f"{_EXTREME_POINTS}, or 1 to {MOST_CLICKS} clicks")
+    points = _list(value, path, MOST_POINTS, "points")
     for index, point in enumerate(points):
         if not isinstance(point, list) or len(point) != 2:
             raise BadPrompt(f"{path}[{index}]", _shown(point), "a pair [x, y]")
     if len(points) < 4:
         number = "1 point" if len(points) == 1 else f"{len(points)} points"
-        raise BadPrompt(path, number, "the 4 extreme points of the object or more")
+        raise BadPrompt(path, number, f"{_EXTREME_POINTS}; a click is {_as_click(points[0])}")
     return np.array([[_number(v, f"{path}[{i}][{j}]") for j, v in enumerate(p)] for i, p in enumerate(points)])
 
 
@@ -120,10 +134,36 @@ def _mask_input(value: Any, path: str) -> NDArray[np.float32]:
     return logits
 
 
+def _as_click(point: Sequence[Any]) -> str:
+    """The click that may have been meant by a pair."""
+    numbers = (value if isinstance(value, (int, float)) and abs(value) < 1e6 else 1 for value in point)
+    return '{{"x": {:.6g}, "y": {:.6g}, "label": 1}}'.format(*numbers)
+
+
 def _label(value: Any, path: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 255:
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not is_whole or not 1 <= value <= 255:
         raise BadPrompt(path, _shown(value), "a whole number from 1 to 255")
-    return value
+    return int(value)
+
+
+def _name(value: dict[str, Any], here: str) -> str | None:
+    name = value.get("name")
+    if name is None or (isinstance(name, str) and 1 <= len(name) <= LONGEST_NAME and name.isprintable()):
+        return name
+    raise BadPrompt(f"{here}name", _shown(name), f"1 to {LONGEST_NAME} printable characters")
+
+
+def _mask_choice(value: dict[str, Any], here: str) -> str | None:
+    choice = value.get("mask_choice")
+    if choice is None or choice in MASK_CHOICES:
+        return choice
+    raise BadPrompt(f"{here}mask_choice", _shown(choice), f"one of {', '.join(MASK_CHOICES)}")
+
+
+def _check_no_text(value: dict[str, Any], here: str) -> None:
+    if value.get(RESERVED) is not None:
+        raise UnsupportedPrompt(f"{here}{RESERVED}", "words, which no model here can use", _FORMS)
 
 
 def _number(value: Any, path: str) -> float:

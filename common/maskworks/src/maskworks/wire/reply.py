@@ -9,7 +9,7 @@ import numpy as np
 
 from maskworks.errors import BadImage, BadJson, ImageTooLarge, RequestError
 from maskworks.geometry import fill
-from maskworks.types import Bytes, Instance, Instances, Points, Prediction, Region, Request
+from maskworks.types import NAMELESS, Bytes, Instance, Instances, Name, Points, Prediction, Region, Request
 from maskworks.wire import base64text, jsontext
 from maskworks.wire.mask_png import decode_mask, encode_mask
 from maskworks.wire.prompt import parse_prompt
@@ -38,7 +38,7 @@ def encode_reply(prediction: Prediction) -> bytes:
     return jsontext.write(reply)
 
 
-def encode_error(error: RequestError, name: str | None = None, meta: Mapping[str, Any] | None = None) -> bytes:
+def encode_error(error: RequestError, name: Name | None = None, meta: Mapping[str, Any] | None = None) -> bytes:
     """The JSON text that answers a request which failed; `name` is the id that the requester gave it."""
     return jsontext.write(
         {"error": {"code": error.code, "message": error.message}, "id": name, "meta": dict(meta or {})}
@@ -69,7 +69,8 @@ def decode_reply(text: bytes, name: str, image: Bytes | None = None) -> Predicti
     prompts = parse_prompt(prompt) if isinstance(prompt, dict) and image is not None else ()
     canvas = np.zeros((*mask.shape, 3), np.uint8) if image is None else image
     request = Request(str(reply.get("id", name)), canvas, prompts, prompt)
-    instances = Instances(_instance(regions, mask) for regions in parts)
+    names = _names(meta.get("objects"), len(parts))
+    instances = Instances(_instance(regions, mask, name) for regions, name in zip(parts, names, strict=True))
     return Prediction(request, tuple(instances), parts, mask, {k: v for k, v in meta.items() if k != "contours"})
 
 
@@ -96,13 +97,20 @@ def _ring(points: Any, shape: tuple[int, ...]) -> Points:
     return ring
 
 
-def _instance(regions: tuple[Region, ...], mask: Bytes) -> Instance:
+def _names(facts: Any, count: int) -> list[str]:
+    """What each object is called: by the facts about it, else as usual."""
+    named = facts if isinstance(facts, list) else []
+    found = [fact.get("name") if isinstance(fact, dict) else None for fact in named[:count]]
+    return [name if isinstance(name, str) else NAMELESS for name in [*found, *[None] * (count - len(found))]]
+
+
+def _instance(regions: tuple[Region, ...], mask: Bytes, name: str) -> Instance:
     """The object that these rings describe, as the part of the image that they are in."""
     points = np.concatenate([region.outer for region in regions] or [np.zeros((1, 2), np.int32)])
     beyond = mask.shape[::-1]
     x0, y0 = np.clip(points.min(axis=0), 0, beyond).tolist()
     x1, y1 = np.clip(points.max(axis=0) + 1, 0, beyond).tolist()
-    return Instance(fill(regions, (y1 - y0, x1 - x0), (x0, y0)), (x0, y0), label=_label(mask, regions))
+    return Instance(fill(regions, (y1 - y0, x1 - x0), (x0, y0)), (x0, y0), label=_label(mask, regions), name=name)
 
 
 def _label(mask: Bytes, regions: tuple[Region, ...]) -> int:

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from maskworks.errors import BadImage, BadJson
-from maskworks.types import Address, ImageDecoder, Job, Request
+from maskworks.types import Address, Bytes, ImageDecoder, Job, Request
 from maskworks.wire import base64text, jsontext
+from maskworks.wire.placement import remarks_on
 from maskworks.wire.prompt import parse_prompt
+from maskworks.wire.prompt_keys import check_beside, check_keys, ignored_names, shortened
 
 # After a byte order mark and blanks, in any encoding of Unicode. No image file starts like this.
 _OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?[\s\0\xfe\xff]*\{")
 
+_ENVELOPE = ("image", "id", "reply_to")
+_LONG = 100  # characters of a text that may be an image
 
-def read_pair(job: Job, decoder: ImageDecoder) -> Request:
-    """An image file and its prompt file; without a prompt file, an image for a model that needs none."""
-    prompt = None if job.prompt is None else _read_object(job.prompt, "prompt")
-    prompts = () if prompt is None else parse_prompt(prompt)
-    image, image_meta = decoder.decode(job.body)
-    return Request(job.id, image, prompts, prompt, image_meta)
+
+def read_pair(job: Job, decoder: ImageDecoder, at: str = "", ignored: tuple[str, ...] = ()) -> Request:
+    """An image file and its prompt file; without a prompt file, an image for a model that needs none.
+
+    Args:
+        job: the request.
+        decoder: of its image.
+        at: what stands before the paths of the prompt's keys in `meta`.
+        ignored: what came with it and is read by nobody.
+    """
+    if job.prompt is None:
+        return replace(read_image(job, decoder), ignored=ignored)
+    request = _with_prompt(job, _read_object(job.prompt, "prompt"), lambda: decoder.decode(job.body), at)
+    return replace(request, ignored=(*ignored, *request.ignored))
 
 
 def read_message(job: Job, decoder: ImageDecoder) -> Request:
@@ -29,19 +43,18 @@ def read_message(job: Job, decoder: ImageDecoder) -> Request:
     """
     message = _message(job)
     prompt = message.get("prompt")
-    beside = prompt is None
-    if beside:
-        prompt = {key: value for key, value in message.items() if key not in ("image", "id", "reply_to")}
-    elif not isinstance(prompt, dict):
+    beside = {key: value for key, value in message.items() if key not in (*_ENVELOPE, "prompt")}
+    if prompt is None:
+        request = _with_prompt(job, beside, lambda: decoder.decode(_image_bytes(message)), "")
+        if "objects" not in beside:
+            request = replace(request, source={"label": request.prompts[0].label, **beside})
+    elif isinstance(prompt, dict):
+        ignored = check_beside(beside.items(), 'stands beside "prompt"')
+        request = _with_prompt(job, prompt, lambda: decoder.decode(_image_bytes(message)), "prompt.")
+        request = replace(request, ignored=(*ignored, *request.ignored))
+    else:
         raise BadJson('message: "prompt" is not an object in curly braces; expected one')
-    prompts = parse_prompt(prompt)
-    if beside and "objects" not in prompt:
-        prompt.setdefault("label", prompts[0].label)
-    image, image_meta = decoder.decode(_image_bytes(message))
-    name = message.get("id")
-    return Request(
-        job.id if name is None else name, image, prompts, prompt, image_meta, name is not None, message.get("reply_to")
-    )
+    return _as_named(request, message)
 
 
 def read_image(job: Job, decoder: ImageDecoder) -> Request:
@@ -52,18 +65,17 @@ def read_image(job: Job, decoder: ImageDecoder) -> Request:
 
 def read_image_message(job: Job, decoder: ImageDecoder) -> Request:
     """For models that need no prompt: the raw bytes of an image file, or JSON with `image`, `id` and `reply_to`."""
-    if not _OBJECT.match(job.body):
+    if not is_message(job.body):
         return read_image(job, decoder)
     message = _message(job)
     image, image_meta = decoder.decode(_image_bytes(message))
-    name = message.get("id")
-    return Request(
-        job.id if name is None else name,
-        image,
-        image_meta=image_meta,
-        named=name is not None,
-        reply_to=message.get("reply_to"),
-    )
+    ignored = ignored_names(key for key in message if key not in _ENVELOPE)
+    return _as_named(Request(job.id, image, image_meta=image_meta, ignored=ignored), message)
+
+
+def is_message(body: bytes | bytearray) -> bool:
+    """Whether a body is a JSON object instead of an image file."""
+    return _OBJECT.match(body) is not None
 
 
 def find_address(body: bytes | bytearray) -> Address:
@@ -73,7 +85,7 @@ def find_address(body: bytes | bytearray) -> Address:
     except BadJson:
         return Address()
     name, reply_to = message.get("id"), message.get("reply_to")
-    return Address(name if isinstance(name, str) else None, reply_to if isinstance(reply_to, str) else None)
+    return Address(name if _is_name(name) else None, reply_to if isinstance(reply_to, str) else None)
 
 
 def _read_object(text: bytes | bytearray, what: str) -> dict[str, Any]:
@@ -82,16 +94,45 @@ def _read_object(text: bytes | bytearray, what: str) -> dict[str, Any]:
 
 def _message(job: Job) -> dict[str, Any]:
     message = _read_object(job.body, "message")
-    for key in ("id", "reply_to"):
-        if not isinstance(message.get(key, ""), str):
-            raise BadJson(f'message: "{key}" is not a string; expected a string or nothing')
+    if not isinstance(message.get("reply_to", ""), str):
+        raise BadJson('message: "reply_to" is not a string; expected a string or nothing')
+    if not _is_name(message.get("id", "")):
+        raise BadJson('message: "id" is not a string; expected a string, an integer of 64 bits or nothing')
     return message
+
+
+def _is_name(value: Any) -> bool:
+    is_integer = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**64
+    return is_integer or isinstance(value, str)
+
+
+def _as_named(request: Request, message: dict[str, Any]) -> Request:
+    """The request with the id and the way of its answer that a message gives."""
+    name, reply_to = message.get("id"), message.get("reply_to")
+    return replace(request, id=request.id if name is None else name, named=name is not None, reply_to=reply_to)
+
+
+def _with_prompt(
+    job: Job, prompt: dict[str, Any], decode: Callable[[], tuple[Bytes, dict[str, Any]]], at: str
+) -> Request:
+    """The request; the image is decoded once the prompt is known to be good, and the prompt must lie in it."""
+    keys = check_keys(prompt, at)
+    prompts = parse_prompt(prompt)
+    image, image_meta = decode()
+    remarks = remarks_on(prompts, image.shape[:2])
+    return Request(
+        job.id, image, prompts, prompt, image_meta, ignored=keys.ignored, options=keys.options, remarks=remarks
+    )
 
 
 def _image_bytes(message: dict[str, Any]) -> bytes:
     text = message.get("image")
     if not isinstance(text, str):
-        raise BadJson('message: "image" is missing or not a string; expected an image file in base64')
+        long = [
+            key for key, value in message.items() if isinstance(value, str) and len(value) > _LONG and key != "prompt"
+        ]
+        hint = f' under this key, not under "{shortened(long[0])}"' if long else ""
+        raise BadJson(f'message: "image" is missing or not a string; expected an image file in base64{hint}')
     try:
         return base64text.decode(text)
     except ValueError as error:

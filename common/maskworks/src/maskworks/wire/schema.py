@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from maskworks.wire.prompt import CORNERS, LARGEST_COORDINATE, MOST_CLICKS, MOST_OBJECTS, MOST_POINTS, WHERE
+from maskworks.wire.prompt import LARGEST_COORDINATE, LONGEST_NAME, MOST_CLICKS, MOST_OBJECTS, MOST_POINTS
+from maskworks.wire.prompt_aliases import LONGEST_WORDS, MASK_CHOICES, PLACES, SWITCHES
+from maskworks.wire.prompt_keys import CORNERS, RESERVED, WHERE
 
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
+NAME: Schema = {"type": ["string", "integer"], "description": "comes back as it came"}
 BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 PROMPT: Schema = {"$ref": "#/components/schemas/Prompt"}
 
@@ -42,6 +45,28 @@ _CLICKS: Schema = {
 }
 _BOX: Schema = {"type": "object", "required": list(CORNERS), "properties": dict.fromkeys(CORNERS, _COORDINATE)}
 _MASK_INPUT: Schema = {**BASE64, "description": "low_res_logits of an earlier answer, to start from"}
+_NAME: Schema = {
+    "type": ["string", "null"],
+    "minLength": 1,
+    "maxLength": LONGEST_NAME,
+    "description": "what the object is called in OPEX, printable characters",
+}
+_MASK_CHOICE: Schema = {
+    "enum": [*MASK_CHOICES, None],
+    "description": "which of its masks Segment Anything answers with; meta.ignored lists it elsewhere",
+}
+# What other programs call a key of prompts is refused unless it is empty or about something else; the rest is reserved.
+_REFUSED: Schema = {
+    "patternProperties": {
+        "^({})$".format("|".join(name for names in PLACES.values() for name in names)): {
+            "maxLength": LONGEST_WORDS,
+            "maxProperties": 0,
+            "anyOf": [{"not": {"type": "array"}}, {"maxItems": 0}, {"prefixItems": [TEXT]}],
+        },
+        "^({})$".format("|".join(name for names in SWITCHES.values() for name in names)): {"type": "null"},
+        f"^{RESERVED}$": {"type": "null"},
+    }
+}
 _LOW_RES_LOGITS: Schema = {"type": "boolean", "description": "whether meta.objects is to have the mask's logits"}
 
 
@@ -51,16 +76,21 @@ def prompt_schemas(*, clicks: bool) -> dict[str, Schema]:
     Args:
         clicks: for models that take clicks and logits, too; all take extreme points and boxes.
     """
-    beside = _without(*WHERE, "low_res_logits", "label")
+    beside = {**_without(*WHERE, "low_res_logits", "label"), **_REFUSED}
     objects: Schema = {
         "type": "array",
         "items": {"$ref": "#/components/schemas/ObjectPrompt"},
         "minItems": 1,
         "maxItems": MOST_OBJECTS,
     }
-    several: Schema = {"type": "object", "required": ["objects"], "properties": {"objects": objects}, **beside}
+    several: Schema = {
+        "type": "object",
+        "required": ["objects"],
+        "properties": {"objects": objects, "mask_choice": _MASK_CHOICE},
+        **beside,
+    }
     return {
-        "ObjectPrompt": {**_object_prompt(clicks), **_without("objects")},
+        "ObjectPrompt": _object_prompt(clicks),
         "Prompt": {"anyOf": [{"$ref": "#/components/schemas/ObjectPrompt"}, several]},
     }
 
@@ -72,11 +102,12 @@ def message_schema(needs_prompt: bool) -> Schema:
     message: Schema = {
         "type": "object",
         "required": ["image"],
-        "properties": {"image": image, "id": TEXT, "reply_to": reply_to},
+        "properties": {"image": image, "id": NAME, "reply_to": reply_to},
     }
     if not needs_prompt:
         return message
-    apart: Schema = {"required": ["prompt"], "properties": {"prompt": PROMPT}}
+    apart: Schema = {"required": ["prompt"], "properties": {"prompt": PROMPT}, **_REFUSED}
+    apart |= _without(*WHERE, "objects", "mask_choice")
     return {**message, "oneOf": [apart, {"allOf": [PROMPT, _without("prompt")]}]}
 
 
@@ -89,7 +120,7 @@ def reply_schema() -> Schema:
             "mask": {**BASE64, "description": "a palette PNG, index 0 is background"},
             "contours": {"type": "array", "items": {"type": "array", "items": _VERTEX, "minItems": 1}},
             "meta": {"type": "object"},
-            "id": TEXT,
+            "id": NAME,
         },
     }
 
@@ -100,7 +131,7 @@ def error_schema() -> Schema:
     return {
         "type": "object",
         "required": ["error", "id", "meta"],
-        "properties": {"error": error, "id": {"type": ["string", "null"]}, "meta": {"type": "object"}},
+        "properties": {"error": error, "id": {"type": ["string", "integer", "null"]}, "meta": {"type": "object"}},
     }
 
 
@@ -129,12 +160,19 @@ def opex_schema() -> Schema:
 def _object_prompt(clicks: bool) -> Schema:
     points: Schema = {"required": ["points"], "properties": {"points": _EXTREME_POINTS}, **_without("box")}
     box: Schema = {"required": ["box"], "properties": {"box": _BOX}, **_without("points")}
+    properties: Schema = {"label": _LABEL, "name": _NAME, "mask_choice": _MASK_CHOICE}
     if not clicks:
-        return {"type": "object", "properties": {"label": _LABEL}, "anyOf": [points, box]}
+        refused = [{"required": [key]} for key in ("mask_input", "objects")]
+        wrong: Schema = {"required": ["low_res_logits"], "properties": {"low_res_logits": {"not": _LOW_RES_LOGITS}}}
+        return {
+            "type": "object", "properties": properties, "anyOf": [points, box], "not": {"anyOf": [*refused, wrong]},
+            **_REFUSED,
+        }  # fmt: skip
     clicked: Schema = {"required": ["points"], "properties": {"points": _CLICKS, "box": _BOX}}
     logits: Schema = {"required": ["mask_input"], **_without("points", "box")}
-    properties = {"label": _LABEL, "mask_input": _MASK_INPUT, "low_res_logits": _LOW_RES_LOGITS}
-    return {"type": "object", "properties": properties, "anyOf": [points, box, clicked, logits]}
+    properties |= {"mask_input": _MASK_INPUT, "low_res_logits": _LOW_RES_LOGITS}
+    anyone = [points, box, clicked, logits]
+    return {"type": "object", "properties": properties, "anyOf": anyone, **_without("objects"), **_REFUSED}
 
 
 def _without(*keys: str) -> Schema:

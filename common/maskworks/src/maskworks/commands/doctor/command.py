@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import maskworks.commands.early_interrupt  # noqa: F401 - before all that takes time
 from maskworks import options
 from maskworks.commands.doctor.finding import Finding, guarded
 from maskworks.commands.run import run_command, say

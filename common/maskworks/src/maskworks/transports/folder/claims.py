@@ -22,7 +22,7 @@ from pathlib import Path
 
 from maskworks.atomic_write import replacing
 from maskworks.transports.folder.name_lock import NameLock
-from maskworks.transports.folder.scan import IMAGE_SUFFIXES, Pair, Version, stem_and_suffix
+from maskworks.transports.folder.scan import IMAGE_SUFFIXES, Pair, Version, same_form, stem_and_suffix
 
 FOLDER = ".claims"
 _LOCK = ".lock"
@@ -198,8 +198,9 @@ class Claims:
         images = [name for name in names if name not in prompts]
         stem = _stem(names)
         if images and not prompts and self._prompt_suffix is not None:
-            wanted = (stem, self._prompt_suffix)
-            prompts = [name for name in os.listdir(self._inputs) if stem_and_suffix(name) == wanted]
+            found = [name for name in os.listdir(self._inputs) if stem_and_suffix(name)[1] == self._prompt_suffix]
+            same = [name for name in found if same_form(stem_and_suffix(name)[0]) == same_form(stem)]
+            prompts = sorted(same, key=lambda name: stem_and_suffix(name)[0] != stem)  # the one of this very name first
             if prompts:
                 (self._inputs / prompts[0]).rename(folder / prompts[0])
         for name in (*images, *prompts):
@@ -261,5 +262,6 @@ def _is_of_system(name: str) -> bool:
 
 
 def _stem(names: Sequence[str]) -> str:
-    """The name of a claim, of those of its files."""
-    return min(stem_and_suffix(name)[0] for name in names)
+    """The name of a claim, of those of its files: that of its image, if it is there."""
+    parts = [stem_and_suffix(name) for name in names]
+    return min((suffix not in IMAGE_SUFFIXES, stem) for stem, suffix in parts)[1]

@@ -8,6 +8,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from maskworks.transports.folder.scan import same_form
+
 
 class NameLock:
     """A lock on a name; the kernel lets go of it when the process ends, however it ends.
@@ -23,12 +25,12 @@ class NameLock:
 
     @classmethod
     def take(cls, folder: Path, name: str) -> NameLock | None:
-        """The lock on a name, kept as a file in `folder`; None while it is held.
+        """The lock on a name in all its forms of Unicode, kept as a file in `folder`; None while it is held.
 
         Raises:
             OSError: the folder cannot be written, or is gone.
         """
-        path = folder / f"{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.name"
+        path = folder / f"{hashlib.sha256(os.fsencode(same_form(name))).hexdigest()[:32]}.name"
         while True:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             try:

@@ -11,7 +11,7 @@ from maskworks.transports.folder.scan import stem_and_suffix
 
 log = logging.getLogger(__name__)
 
-_PROMPTS = (".points", ".prompt")
+PROMPTS = (".points", ".prompt")
 _MOST_NAMES = 10
 
 
@@ -62,7 +62,7 @@ class Others:
 
 def _reason(path: Path, prompt_suffix: str | None) -> str:
     suffix = stem_and_suffix(path.name)[1]
-    if suffix in _PROMPTS:
+    if suffix in PROMPTS:
         return (
             f"prompts for this model end in {prompt_suffix}" if prompt_suffix else "prompts, which nothing here needs"
         )

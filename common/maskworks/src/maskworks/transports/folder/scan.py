@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import time
+import unicodedata
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -102,8 +104,9 @@ class Scanner:
         seen = self._seen = {name: seen for name, seen in self._seen.items() if name in present}
         ready, growing = [], 0
         lone_images: list[str] = []
+        paired = _paired(images, prompts)
         for stem in sorted(images):
-            names, prompt = sorted(images[stem]), prompts.get(stem)
+            names, prompt = sorted(images[stem]), paired.get(stem)
             if prompt is None and self._prompt_suffix is not None:
                 lone_images += names
                 continue
@@ -113,7 +116,7 @@ class Scanner:
                 ready.append(Pair(stem, names[0], prompt, rivals, tuple(seen[name].version for name in files)))
             else:
                 growing += 1
-        lone_prompts = tuple(prompts[stem] for stem in sorted(prompts.keys() - images.keys()))
+        lone_prompts = tuple(sorted(set(prompts.values()) - set(paired.values())))
         seconds = time.thread_time() - began
         return Scan(tuple(ready), growing, tuple(lone_images), lone_prompts, tuple(sorted(others)), seconds)
 
@@ -178,6 +181,21 @@ class Scanner:
             return end_of(self._folder / name, self._limits, is_prompt=is_prompt)
         except OSError:  # gone, in use, or not readable yet
             return None
+
+
+def same_form(name: str) -> str:
+    """The same for all ways to write a name in Unicode: some systems write a letter and its accent apart (NFD)."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def _paired(images: Collection[str], prompts: Mapping[str, str]) -> dict[str, str]:
+    """The prompt of each stem of images: the one of this very stem, else one of the same name in another form."""
+    paired = {stem: prompts[stem] for stem in images if stem in prompts}
+    left = {same_form(stem): stem for stem in sorted(prompts.keys() - paired.keys(), reverse=True)}
+    for stem in sorted(images):
+        if left and stem not in paired and same_form(stem) in left:
+            paired[stem] = prompts[left.pop(same_form(stem))]
+    return paired
 
 
 def version(state: os.stat_result) -> Version:

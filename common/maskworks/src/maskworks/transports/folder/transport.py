@@ -30,6 +30,7 @@ from maskworks.transports.folder.input_file import InputFiles, NotComplete
 from maskworks.transports.folder.others import Others
 from maskworks.transports.folder.results import ResultFiles
 from maskworks.transports.folder.scan import Pair, Scan, Scanner, image_names
+from maskworks.transports.folder.waiting import Waiting
 from maskworks.types import Job, Outcome
 from maskworks.wire.png_source import source_of, with_source
 from maskworks.wire.reply import encode_error
@@ -55,6 +56,8 @@ class FolderTransport:
 
     Attributes:
         others: the files in the folder that are no inputs.
+        waiting: those that lack their other half.
+        in_hand: the names of the jobs that were received and have not ended.
     """
 
     def __init__(
@@ -74,15 +77,15 @@ class FolderTransport:
         self._ready: deque[Pair] = deque()
         self._own: deque[Claim] = deque()  # claimed, but not being worked on
         self._refused: deque[Job] = deque()
-        self._open: set[str] = set()
+        self.in_hand: set[str] = set()
         self._scan: Scan | None = None
         self.others = Others(config.prediction_in, prompt_suffix)
+        self.waiting = Waiting(config.prediction_in, prompt_suffix, config.incomplete_wait)
         self._next_look = self._earliest_look = self._ready_since = 0.0
         self._drafts = itertools.count()
         self._wake = threading.Event()
-        for folder in (config.prediction_out, config.failed, config.prediction_tmp):
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+        for folder in filter(None, (config.prediction_out, config.prediction_failed, config.prediction_tmp)):
+            folder.mkdir(parents=True, exist_ok=True)
         self._watch: Watch | None = None
         if config.use_watchdog:
             from maskworks.transports.folder.watch import Watch
@@ -93,7 +96,7 @@ class FolderTransport:
     def exhausted(self) -> bool:
         if self._config.continuous or self._scan is None:
             return False
-        here = self._ready or self._own or self._refused or self._open
+        here = self._ready or self._own or self._refused or self.in_hand
         return not (here or self._scan.ready or self._scan.growing or self._claims.incomplete)
 
     @property
@@ -108,11 +111,6 @@ class FolderTransport:
         for folder in (self._config.prediction_in, self._config.prediction_out):
             if not folder.is_dir():
                 raise TransportError(f"{folder} is gone")
-
-    @property
-    def left_over(self) -> tuple[str, ...]:
-        """Files that the last look found without a partner: images without prompt and prompts without image."""
-        return () if self._scan is None else self._scan.lone_images + self._scan.lone_prompts
 
     def receive(self, limit: int, timeout: float) -> Sequence[Job]:
         deadline = time.monotonic() + timeout
@@ -137,12 +135,12 @@ class FolderTransport:
                 self._succeed(claim, job, outcome)
         except OSError as error:
             raise TransportError(f"results of {job.id} cannot be written: {reason_of(error, file=True)}") from error
-        self._open.discard(claim.stem)
+        self.in_hand.discard(claim.stem)
         self._wake.set()
 
     def give_back(self, job: Job) -> bool:
         self._own.append(job.receipt)
-        self._open.discard(job.receipt.stem)
+        self.in_hand.discard(job.receipt.stem)
         return True
 
     def close(self) -> None:
@@ -192,6 +190,7 @@ class FolderTransport:
             self._own.append(claim)
         self._scan = self._arrivals.scan()
         self.others.found(self._scan.others, tell=self._config.continuous)
+        self.waiting.found(self._scan, tell=self._config.continuous)
         ready = self._scan.ready
         # Workers that share the folder would all reach for the same names if all began with the first one.
         start = random.randrange(len(ready)) if ready and self._claims.shared() else 0
@@ -229,7 +228,7 @@ class FolderTransport:
             job = Job(name, error=error, format=self._format, receipt=claim)
         except RequestError as error:
             job = Job(name, error=error, format=self._format, receipt=claim)
-        self._open.add(claim.stem)
+        self.in_hand.add(claim.stem)
         return job
 
     def _refuse(self, pair: Pair, rival: str) -> None:
@@ -254,7 +253,7 @@ class FolderTransport:
             self._finish(claim, None if self._config.delete_input else out)
 
     def _fail(self, claim: Claim, error: RequestError, outcome: Outcome) -> None:
-        self._config.failed.mkdir(exist_ok=True)  # it may have been taken away with what was in it
+        self._config.failed.mkdir(exist_ok=True)  # not before something fails
         self._write(self._error_file(claim), encode_error(error, outcome.id, outcome.meta))
         self._finish(claim, self._config.failed)
 

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from maskworks.config import HttpConfig, InputConfig
 from maskworks.errors import HttpError, Internal, Overloaded, RequestError, TimedOut
@@ -25,6 +26,7 @@ from maskworks.liveness import Liveness
 from maskworks.transports.http.admission import Admission
 from maskworks.transports.http.body import drain, gone, read_body
 from maskworks.transports.http.endpoint import Endpoint
+from maskworks.transports.http.guard import Guard
 from maskworks.transports.http.media import JSON, media_type_of
 from maskworks.transports.http.openapi import describe
 from maskworks.transports.http.page import page, page_headers
@@ -32,7 +34,7 @@ from maskworks.transports.http.readiness import Readiness
 from maskworks.transports.http.sparing import Sparing
 from maskworks.transports.http.token import check_token
 from maskworks.transports.http.transport import HttpTransport
-from maskworks.types import Job, Outcome
+from maskworks.types import Job, Name, Outcome
 from maskworks.wire.reply import encode_error
 from maskworks.wire.schema import prompt_schemas
 from maskworks.wire.status import encode_status
@@ -82,29 +84,34 @@ class HttpApp:
         self._page_text = page(title, prompts, with_token=config.token is not None, exif=input_config.exif)
         self._admission = Admission(config.max_waiting, config.queue_bytes)
         self._names = itertools.count(1)
-        self._overloads = Sparing(log)
+        self._overloads, self._broken = Sparing(log), Sparing(log)
         self._registry = registry
         self._answers = Counter("maskworks_http_answers", "Answers by status", ["status"], registry=registry)
 
-    def starlette(self) -> Starlette:
+    def asgi(self) -> ASGIApp:
         """The application for an ASGI server."""
-        predictions = [
-            Route(endpoint.path, partial(self._predict, endpoint), methods=["POST"]) for endpoint in self._endpoints
-        ]
-        pages = [
-            Route("/", self._page),
-            Route("/health", self._health),
-            Route("/ready", self._ready),
-            Route("/metrics", self._metrics),
-            Route("/openapi.json", self._openapi),
-        ]
+        pages = {
+            "/health": self._health,
+            "/ready": self._ready,
+            "/metrics": self._metrics,
+            "/openapi.json": self._openapi,
+        }
+        routes = [Route("/", self._page)]
+        # A client that follows no redirects, or sends no body twice, can do without the right end of a path.
+        for end in ("", "/"):
+            for endpoint in self._endpoints:
+                path = endpoint.path.rstrip("/") + end
+                routes.append(Route(path, partial(self._predict, endpoint), methods=["POST"]))
+            routes += [Route(path + end, function) for path, function in pages.items()]
         handlers = {
             RequestError: self._refused,
             HTTPException: self._not_here,
             ClientDisconnect: self._client_gone,
             Exception: self._failed,
         }
-        return Starlette(routes=[*predictions, *pages], exception_handlers=handlers)
+        starlette = Starlette(routes=routes, exception_handlers=handlers)
+        starlette.router.redirect_slashes = False
+        return Guard(starlette, self._config, self._kept_out)
 
     async def _predict(self, endpoint: Endpoint, request: Request) -> Response:
         start = time.monotonic()
@@ -113,7 +120,7 @@ class HttpApp:
         content_type = headers.get("content-type", "")
         accept, encodings = (", ".join(headers.getlist(name)) for name in ("accept", "accept-encoding"))
         name, prompt = request.query_params.get("id"), request.query_params.get("prompt")
-        http_format = endpoint.format(content_type, accept, encodings, name)
+        http_format = endpoint.format(content_type, accept, encodings, request.query_params)
         self._transport.check_open()
         self._admission.check()
         most = endpoint.most_bytes(media_type_of(content_type), self._input_config.max_bytes)
@@ -161,7 +168,7 @@ class HttpApp:
     def _error(
         self,
         error: RequestError,
-        name: str | None,
+        name: Name | None,
         meta: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
@@ -171,9 +178,11 @@ class HttpApp:
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
-        text = f"{request.method} {request.url.path}: {error.code}: {error.message}"
+        text = f"{request.method} {request.scope['path']}: {error.code}: {error.message}"
         if isinstance(error, Overloaded):
             self._overloads.warn(text)
+        elif isinstance(error, HttpError):
+            self._broken.warn(text)
         else:
             log.warning("%s", text)
         return await self._closing(request, self._error(error, request.query_params.get("id")))
@@ -186,13 +195,20 @@ class HttpApp:
         return Response(status_code=_CLIENT_GONE)
 
     async def _not_here(self, request: Request, error: Exception) -> Response:
-        """A path or a method that does not exist."""
+        """A path or a method that does not exist, or the question which methods do."""
         assert isinstance(error, HTTPException)
+        methods = [method for method in (error.headers or {}).get("Allow", "").split(", ") if method]
+        allow = {"Allow": ", ".join(sorted((*methods, "OPTIONS")))} if methods else {}
+        if request.method == "OPTIONS" and methods:
+            return await self._closing(request, Response(status_code=HTTPStatus.NO_CONTENT, headers=allow))
         paths = ", ".join(endpoint.path for endpoint in self._endpoints)
-        text = f"{request.method} {request.url.path}: {error.detail}; images are sent by POST to {paths}"
+        text = f"{request.method} {request.scope['path']}: {error.detail}; images are sent by POST to {paths}"
         return await self._closing(
-            request, self._error(HttpError(error.status_code, text), None, headers=error.headers)
+            request, self._error(HttpError(error.status_code, text), None, headers=allow or error.headers)
         )
+
+    async def _kept_out(self, request: Request, error: RequestError) -> Response:
+        return await self._closing(request, self._error(error, request.query_params.get("id")))
 
     async def _closing(self, request: Request, response: Response) -> Response:
         """An answer that may come before the end of the body: then the connection ends with it."""

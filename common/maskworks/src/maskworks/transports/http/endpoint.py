@@ -37,8 +37,8 @@ class Endpoint(Protocol):
         """The most bytes that a body of this media type may have, where an image file may have `max_bytes`."""
         ...
 
-    def format(self, content_type: str, accept: str, accept_encoding: str, name: str | None) -> HttpFormat:
-        """The format of a request with these headers ("" for those it lacks) and this id (None if it gives none).
+    def format(self, content_type: str, accept: str, accept_encoding: str, query: Mapping[str, str]) -> HttpFormat:
+        """The format of a request with these headers ("" for those it lacks) and this query.
 
         Raises:
             NotAcceptable: no answer is of a type that the requester takes.

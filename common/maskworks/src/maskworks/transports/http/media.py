@@ -6,6 +6,8 @@ JSON = "application/json"
 OPEX = "application/vnd.opex+json"
 PNG = "image/png"
 MULTIPART = "multipart/form-data"
+FIELDS = "application/x-www-form-urlencoded"
+OCTETS = "application/octet-stream"
 GZIP = "application/gzip"
 ANY_IMAGE = "image/*"
 

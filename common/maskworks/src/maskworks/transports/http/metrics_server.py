@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from maskworks.config import HttpConfig
+from maskworks.transports.http.guard import Guard
 from maskworks.transports.http.server import HttpServer
 
 _MOST_CONNECTIONS = 64
@@ -25,7 +26,9 @@ def metrics_server(host: str, port: int, registry: CollectorRegistry) -> HttpSer
         ConfigError: the address cannot be used.
     """
     config = HttpConfig(host=host, port=port, request_timeout=_SECONDS, max_connections=_MOST_CONNECTIONS)
-    return HttpServer(_Metrics(registry), None, config, threading.Event(), flags="--metrics_host, --metrics_port")
+    return HttpServer(
+        Guard(_Metrics(registry), config), None, config, threading.Event(), flags="--metrics_host, --metrics_port"
+    )
 
 
 class _Metrics:

@@ -1,17 +1,29 @@
-"""Bodies of type multipart/form-data, as browsers and `curl -F` send them (RFC 7578)."""
+"""Bodies of type multipart/form-data, as browsers, `curl -F` and libraries send them (RFC 7578, RFC 2046)."""
 
 from __future__ import annotations
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+import binascii
+import quopri
+import re
+from collections.abc import Iterator
+
+from python_multipart.multipart import parse_options_header
 
 from maskworks.errors import BadImage
 
 MOST_PARTS = 16
+_MOST_HEADER_BYTES = 16 * 1024
+_LONGEST_BOUNDARY = 200
+_HINT = "; let the HTTP library set this header itself"
+_CUT_OFF = "cut off before its last boundary"
+_AS_IS = ("", "7bit", "8bit", "binary")
 
 
 def read_parts(body: bytes | bytearray, content_type: str) -> dict[str, bytes]:
     """The contents of the parts by their names.
+
+    What stands before the first boundary and behind the last one is passed over. Lines may end in CRLF or in LF, all in
+    the same. Parts may be encoded (`Content-Transfer-Encoding`) by base64 or quoted-printable.
 
     Args:
         body: the whole body.
@@ -22,69 +34,81 @@ def read_parts(body: bytes | bytearray, content_type: str) -> dict[str, bytes]:
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
     if not boundary:
-        raise _broken("no boundary in Content-Type")
-    collector = _Collector()
-    try:
-        parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": collector.begin,
-                "on_header_field": collector.header_field,
-                "on_header_value": collector.header_value,
-                "on_header_end": collector.header_end,
-                "on_part_data": collector.data,
-                "on_part_end": collector.end,
-                "on_end": collector.complete,
-            },
-        )
-        parser.write(bytes(body))
-        parser.finalize()
-    except FormParserError as error:
-        raise _broken(str(error)) from None
-    if not collector.is_complete:
-        raise _broken("cut off before its last boundary")
-    return collector.parts
-
-
-class _Collector:
-    """Takes the parser's events; the slices of the body of each part become its content."""
-
-    def __init__(self) -> None:
-        self.parts: dict[str, bytes] = {}
-        self.is_complete = False
-        self._field, self._value = bytearray(), bytearray()
-        self._name: str | None = None
-        self._slices: list[bytes] = []
-
-    def begin(self) -> None:
-        if len(self.parts) >= MOST_PARTS:
+        raise _broken(f"no boundary in Content-Type{_HINT}")
+    if len(boundary) > _LONGEST_BOUNDARY:
+        raise _broken(f"a boundary of {len(boundary)} bytes")
+    parts: dict[str, bytes] = {}
+    for headers, content in _split(bytes(body), boundary):
+        if len(parts) >= MOST_PARTS:
             raise _broken(f"more than {MOST_PARTS} parts")
-        self._name, self._slices = None, []
-
-    def header_field(self, data: bytes, start: int, end: int) -> None:
-        self._field += data[start:end]
-
-    def header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def header_end(self) -> None:
-        if self._field.lower() == b"content-disposition":
-            _, options = parse_options_header(bytes(self._value))
-            self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        self._field, self._value = bytearray(), bytearray()
-
-    def data(self, data: bytes, start: int, end: int) -> None:
-        self._slices.append(data[start:end])
-
-    def end(self) -> None:
-        if not self._name:
+        name = parse_options_header(headers.get("content-disposition"))[1].get(b"name", b"").decode("utf-8", "replace")
+        if not name:
             raise _broken("a part without a name")
-        if self._name in self.parts:
-            raise _broken(f"two parts named {self._name[:40]!r}")
-        self.parts[self._name] = b"".join(self._slices)
+        if name in parts:
+            raise _broken(f"two parts named {name[:40]!r}")
+        parts[name] = _decoded(content, headers.get("content-transfer-encoding", "").strip().lower(), name)
+    return parts
 
-    def complete(self) -> None:
-        self.is_complete = True
+
+def looks_like_parts(body: bytes | bytearray) -> bool:
+    """Whether a body of another type is such a form all the same."""
+    return body[:2] == b"--" and b"form-data" in body[:1000].lower()
+
+
+def _split(body: bytes, boundary: bytes) -> Iterator[tuple[dict[str, str], bytes]]:
+    """The headers of each part and its content. The end of the first line tells how all of them end."""
+    mark = re.escape(boundary)
+    first = re.search(rb"(?:\A|\n)--%s(--)?[ \t]*(\r?\n|\Z)" % mark, body)
+    if first is None:
+        raise _broken("its boundary is not there" if body else _CUT_OFF)
+    if first[1]:
+        return
+    newline, start = first[2], first.end()
+    if not newline:
+        raise _broken(_CUT_OFF)
+    delimiter = re.compile(rb"%s--%s(?:(--)[ \t]*(?:%s|\Z)|[ \t]*%s)" % (newline, mark, newline, newline))
+    while True:
+        # The line before may be the one that the part's headers would end with: a part without headers.
+        end = delimiter.search(body, start - len(newline))
+        if end is None:
+            raise _broken(_CUT_OFF)
+        yield _part(body[start : end.start()], newline)
+        if end[1]:
+            return
+        start = end.end()
+
+
+def _part(part: bytes, newline: bytes) -> tuple[dict[str, str], bytes]:
+    if part.startswith(newline):
+        return {}, part[len(newline) :]
+    head, blank, _ = part[:_MOST_HEADER_BYTES].partition(2 * newline)
+    if not blank:
+        raise _broken(f"a part without an empty line behind its headers, of {_MOST_HEADER_BYTES} bytes at most")
+    return _headers(head.decode("utf-8", "replace")), part[len(head) + len(blank) :]
+
+
+def _headers(head: str) -> dict[str, str]:
+    """By their names in lower case; a line that begins with a blank goes on with the one before."""
+    headers = {}
+    for line in re.sub(r"\r?\n[ \t]+", " ", head).splitlines():
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip():
+            raise _broken(f"a header without a colon, {line[:40]!r}")
+        headers[name.strip().lower()] = value.strip()
+    return headers
+
+
+def _decoded(content: bytes, encoding: str, name: str) -> bytes:
+    if encoding in _AS_IS:
+        return content
+    if encoding == "quoted-printable":
+        return quopri.decodestring(content)
+    if encoding != "base64":
+        raise _broken(f"part {name[:40]!r}: Content-Transfer-Encoding {encoding[:40]!r}; expected base64 or none")
+    try:
+        return binascii.a2b_base64(re.sub(rb"\s+", b"", content), strict_mode=True)
+    except binascii.Error as error:
+        raise _broken(f"part {name[:40]!r}: not base64: {error}") from None
 
 
 def _broken(problem: str) -> BadImage:

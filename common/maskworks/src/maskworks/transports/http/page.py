@@ -33,7 +33,7 @@ def page_headers() -> dict[str, str]:
         f"default-src 'none'; script-src {_hash('script')}; style-src {_hash('style')}; "
         "img-src blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    return {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+    return {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
 
 
 def _hash(tag: str) -> str:

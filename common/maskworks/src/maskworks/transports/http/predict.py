@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from maskworks.config import MEBIBYTE, InputConfig
-from maskworks.errors import BadImage
+from maskworks.config import MEBIBYTE
 from maskworks.formats import MessageFormat
-from maskworks.images.limits import check_size
-from maskworks.transports.http.media import JSON, MULTIPART, OPEX, PNG, media_type_of
-from maskworks.transports.http.multipart import read_parts
+from maskworks.images.signatures import FORMATS, kind_of
+from maskworks.transports.http.content import check_image_file
+from maskworks.transports.http.form import id_of_form, read_form, stray_names
+from maskworks.transports.http.media import ANY_IMAGE, JSON, MULTIPART, OCTETS, OPEX, PNG, media_type_of
 from maskworks.transports.http.negotiation import choose, takes_gzip
 from maskworks.transports.http.openapi import predict_operation
 from maskworks.types import Address, ImageDecoder, Job, Prediction, Request
 from maskworks.wire.mask_png import encode_mask
 from maskworks.wire.opex import encode_opex
-from maskworks.wire.request import read_image, read_image_message, read_pair
+from maskworks.wire.request import is_message, read_image, read_image_message, read_pair
 
 _ANSWERS = (JSON, OPEX, PNG)  # the usual one first
 _COMPRESSIBLE = (JSON, OPEX)
@@ -43,15 +43,15 @@ class PredictEndpoint:
         return predict_operation(self.needs_prompt)
 
     def most_bytes(self, media_type: str, max_bytes: int) -> int:
-        """Base64 with line breaks takes 3/2 of the image file at most."""
-        if media_type == JSON:
-            return max_bytes * 3 // 2 + MEBIBYTE
-        return max_bytes + MEBIBYTE if media_type == MULTIPART else max_bytes
+        """Base64 with line breaks takes 3/2 of the image file at most; under most types a body may be JSON."""
+        if media_type in ("", OCTETS) or media_type.startswith(ANY_IMAGE.rstrip("*")):
+            return max_bytes
+        return max_bytes * 3 // 2 + MEBIBYTE
 
-    def format(self, content_type: str, accept: str, accept_encoding: str, name: str | None) -> PredictFormat:
+    def format(self, content_type: str, accept: str, accept_encoding: str, query: Mapping[str, str]) -> PredictFormat:
         answer = choose(accept, _ANSWERS)
         compressed = answer in _COMPRESSIBLE and takes_gzip(accept_encoding)
-        return PredictFormat(self, content_type, answer, compressed, name)
+        return PredictFormat(self, content_type, answer, compressed, query)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,14 +63,14 @@ class PredictFormat:
         content_type: the header.
         answer: the media type of its answer.
         compressed: whether the answer is compressed by gzip.
-        name: the id that the requester gave in the URL, None if it gave none there.
+        query: of the URL: `id`, and `prompt` for an image file alone.
     """
 
     endpoint: PredictEndpoint
     content_type: str
     answer: str
     compressed: bool
-    name: str | None
+    query: Mapping[str, str]
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -78,15 +78,20 @@ class PredictFormat:
         return {**headers, "Content-Encoding": "gzip"} if self.compressed else headers
 
     def read(self, job: Job, decoder: ImageDecoder) -> Request:
-        """Whatever is neither JSON nor multipart is an image file: that tells its format itself."""
-        media_type = media_type_of(self.content_type)
-        if media_type == JSON:
-            request = self._read_message(job, decoder)
-        elif media_type == MULTIPART:
-            request = self._read_image(_from_parts(job, self.content_type, decoder.limits), decoder)
+        needs_prompt, kind = self.endpoint.needs_prompt, self._kind(job)
+        ignored = stray_names(self.query, needs_prompt=needs_prompt)
+        if kind == "message":
+            job, request = replace(job, prompt=None), self._read_message(job, decoder)
+        elif kind == "form":
+            job, own_id, others = read_form(job, self.content_type, decoder.limits, needs_prompt=needs_prompt)
+            ignored, request = (*ignored, *others), self._read_image(job, decoder)
+            request = request if own_id is None else replace(request, id=own_id, named=True)
         else:
+            check_image_file(job.body, media_type_of(self.content_type), decoder)
             request = self._read_image(job, decoder)
-        return replace(request, named=request.named or self.name is not None)
+        if "prompt" in self.query and (job.prompt is None or job.prompt != self.query["prompt"].encode()):
+            ignored = (*ignored, "?prompt")
+        return replace(request, named=request.named or "id" in self.query, ignored=(*ignored, *request.ignored))
 
     def write(self, prediction: Prediction) -> Mapping[str, bytes]:
         if self.answer == JSON:
@@ -98,9 +103,22 @@ class PredictFormat:
         return {"reply": gzip.compress(reply, 1) if self.compressed else reply}
 
     def address(self, job: Job) -> Address:
-        if self.name is not None:
-            return Address(self.name)
-        return self.endpoint.messages.address(job) if media_type_of(self.content_type) == JSON else Address()
+        """The id in the body, as in answers; the one in the URL if there is none."""
+        kind, name = self._kind(job), None
+        if kind == "message":
+            name = self.endpoint.messages.address(job).id
+        elif kind == "form":
+            name = id_of_form(job.body, self.content_type)
+        return Address(self.query.get("id") if name is None else name)
+
+    def _kind(self, job: Job) -> str:
+        """What the body is, whatever its type: a `message` in JSON, a `form`, or a `file`, which tells its format."""
+        media_type = media_type_of(self.content_type)
+        if media_type == MULTIPART and "boundary" in self.content_type.lower():
+            return "form"
+        if is_message(job.body) or (media_type == JSON and kind_of(job.body) not in FORMATS):
+            return "message"
+        return "form" if media_type == MULTIPART else "file"
 
     def _read_message(self, job: Job, decoder: ImageDecoder) -> Request:
         return (
@@ -112,13 +130,5 @@ class PredictFormat:
     def _read_image(self, job: Job, decoder: ImageDecoder) -> Request:
         """An image file as the body and the prompt beside it."""
         if self.endpoint.needs_prompt:
-            return read_pair(replace(job, prompt=job.prompt or b"{}"), decoder)
+            return read_pair(replace(job, prompt=job.prompt or b"{}"), decoder, "prompt.")
         return read_image(job, decoder)
-
-
-def _from_parts(job: Job, content_type: str, limits: InputConfig) -> Job:
-    parts = read_parts(job.body, content_type)
-    if "image" not in parts:
-        raise BadImage('body: no part named "image"; expected an image file as that part')
-    check_size(len(parts["image"]), limits)
-    return replace(job, body=parts["image"], prompt=parts.get("prompt", job.prompt))

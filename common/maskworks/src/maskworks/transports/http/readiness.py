@@ -27,7 +27,7 @@ class Readiness:
     def __init__(self, transport: HttpTransport, endpoint: Endpoint, stop: threading.Event) -> None:
         self._stop = stop
         self._problem = "starting: the first prediction is under way"
-        trial = endpoint.format("image/png", "", "", "trial")
+        trial = endpoint.format("image/png", "", "", {"id": "trial"})
         job = Job("trial", _picture(), _PROMPT, format=trial, receipt=Future())
         transport.submit(job).add_done_callback(self._concluded)
 

@@ -19,7 +19,6 @@ from maskworks.transports.http.connection import BoundedConnection
 from maskworks.transports.http.listener import listen
 from maskworks.transports.http.transport import HttpTransport
 
-_KEEP_ALIVE = 20  # seconds that an idle connection is kept
 _SPARE_SECONDS = 3.0  # on top of the time limit of requests, before connections are cut
 _READ_SECONDS = 0.05  # for what was sent before the stop to be read
 _GRACE_SECONDS = 0.5  # in which those who come are told that the server stops
@@ -66,7 +65,7 @@ class HttpServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_keep_alive=config.keep_alive,  # type: ignore[arg-type]  # fractions do
             timeout_graceful_shutdown=math.ceil(config.request_timeout + _SPARE_SECONDS),
         )
         self._server = _Stoppable(settings, config, self._socket, stop, draining)
