@@ -53,9 +53,7 @@ def test_a_message_is_one_whatever_its_type(client, content_type, start):
     assert (status, said.get("contours")) == (200, [RING]), said
 
 
-@pytest.mark.parametrize(
-    "content_type", [kind for kind in TYPES if not kind.startswith(("multipart", "application/json"))]
-)
+@pytest.mark.parametrize("content_type", [kind for kind in TYPES if not kind.startswith("multipart")])
 def test_an_image_file_is_one_whatever_its_type(client, content_type):
     status, said = ask(client, encoded(), content_type, f"?prompt={PROMPT.decode()}")
     assert (status, said.get("contours")) == (200, [RING]), said
@@ -83,6 +81,18 @@ def test_what_is_neither_is_of_an_unsupported_type(client, body, content_type, e
 def test_files_that_no_type_speaks_against_are_bad_images(client):
     for content_type in ("", "image/png", "application/octet-stream"):
         assert error_of(ask(client, b"no image", content_type))[:2] == (400, "bad_image")
+
+
+def test_base64_in_place_of_a_file_is_said(client):
+    text = base64.encodebytes(encoded())
+    for answer in (client.post("/predict", content=text), client.post("/predict", files=form(text))):
+        assert answer.json()["error"]["code"] == "bad_image"
+        assert "text in base64; expected the bytes of the file" in answer.json()["error"]["message"]
+
+
+def test_the_parts_that_are_there_are_named(client):
+    answer = client.post("/predict", files={"file": encoded(), "prompt": (None, PROMPT)})
+    assert 'no part named "image", but file, prompt; expected' in answer.json()["error"]["message"]
 
 
 def test_a_large_message_may_be_of_any_type(client):

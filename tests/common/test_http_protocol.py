@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from itertools import pairwise
 
 import pytest
@@ -236,6 +237,16 @@ def test_a_head_that_stops_is_told(port):
         answer = send(port, before + b"GET /health HTTP/1.1\r\nHost:")
         assert statuses(answer) == [200] * bool(before) + [408]
         assert error_of(answer) == (408, "request_timeout")
+
+
+@pytest.mark.slow("waits for longer than the limit of ten seconds")
+def test_an_empty_line_after_a_request_begins_no_head(port):
+    """As old clients send it after a body: the connection is kept as long as any other."""
+    with socket.create_connection(("127.0.0.1", port), 60) as connection:
+        connection.sendall(GOOD + b"\r\n")
+        time.sleep(11)
+        connection.sendall(LAST)
+        assert statuses(read_answer(connection)) == [200, 200]
 
 
 def test_a_body_that_breaks_is_no_fault_of_the_server(port):

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from maskworks.errors import BadPrompt
+from maskworks.errors import BadJson, BadPrompt
 from maskworks.formats import MaskFiles, PromptMessages
 from maskworks.images.reader import InProcessDecoder
 from maskworks.pipeline import Pipeline
@@ -83,7 +83,7 @@ def test_what_is_empty_or_about_something_else_is_told(more):
     (key,) = more
     request = read_message(message(points=FOUR, **more), DECODER)
     assert request.ignored == (key,)
-    assert request.source == {"points": FOUR, **more}
+    assert request.source == {"points": FOUR, **more, "label": 1}
 
 
 def test_paths_lead_to_the_key():
@@ -136,3 +136,25 @@ def test_a_name_is_the_label_of_the_object():
     opex = json.loads(files.parts["opex"])
     assert [found["label"] for found in opex["objects"]] == ["cup", "object"]
     assert [found.get("name") for found in json.loads(opex["meta"]["objects"])] == ["cup", None]
+
+
+@pytest.mark.parametrize("message", [{"Prompt": {"box": BOX}}, {"prompt": {"prompt": {"box": BOX}}}])
+def test_a_prompt_one_level_deeper_is_refused(message):
+    with pytest.raises(BadPrompt, match="rompt: not a key of prompts; expected the keys of the prompt themselves"):
+        read_message(a_job("entry", json.dumps({"image": IMAGE, **message}).encode()), DECODER)
+
+
+def test_an_image_under_another_name_is_named():
+    with pytest.raises(BadJson, match=r'"image" is missing .* under this key, not under "img"'):
+        read_message(a_job("entry", json.dumps({"img": IMAGE * 2, "box": BOX}).encode()), DECODER)
+
+
+def test_typos_are_looked_for_in_some_keys_only(monkeypatch):
+    """Looking takes long enough for a message of a hundred thousand keys to hold up a worker."""
+    looked = []
+    monkeypatch.setattr("maskworks.wire.prompt_aliases._of_a_typo", lambda key: looked.append(key) or "")
+    check_keys({"box": BOX, **{f"k{number}": [1] for number in range(10_000)}})
+    check_beside([(f"k{number}", [1]) for number in range(10_000)], "elsewhere")
+    assert len(looked) == 2 * MOST_IGNORED
+    with pytest.raises(BadPrompt, match="did you mean"):
+        check_keys({"box": BOX, **{f"k{number}": [1] for number in range(10_000)}, "bbox": [1, 2, 3, 4]})

@@ -40,7 +40,14 @@ PROMPTS = [
     {"box": BOX, "label": 0}, {"box": BOX, "label": 256}, {"box": BOX, "label": "cup"}, {"label": 1},
     {"objects": []}, {"objects": [{}]}, {"objects": [{"box": BOX}], "box": BOX},
     {"objects": [{"box": BOX}], "label": 1}, {"objects": [{"objects": [{"box": BOX}]}]}, {"objects": {"box": BOX}},
-    {"points": [CLICK], "low_res_logits": 1},
+    {"points": [CLICK], "low_res_logits": 1}, {"box": BOX, "name": "cup", "mask_choice": "all", "label": 2.0},
+    {"box": BOX, "name": ""}, {"box": BOX, "name": 7}, {"box": BOX, "name": None, "mask_choice": None, "text": None},
+    {"box": BOX, "mask_choice": "most"}, {"box": BOX, "text": "the cup"}, {"text": "the cup"},
+    {"box": BOX, "low_res_logits": True}, {"box": BOX, "low_res_logits": "yes"},
+    {"objects": [{"box": BOX, "name": "cup"}], "mask_choice": "single"}, {"objects": [{"box": BOX}], "mask_choice": 1},
+    {"objects": [{"box": BOX}], "bbox": [1, 2, 3, 4]}, {"objects": [{"box": BOX, "point_coords": [[1, 2]]}]},
+    {"box": BOX, "labels": [1]}, {"box": BOX, "labels": []}, {"box": BOX, "labels": ["cup"]}, {"box": BOX, "note": [1]},
+    {"box": BOX, "neg_points": None}, {"box": BOX, "multimask_output": True}, {"box": BOX, "mask": "cup.png"},
 ]  # fmt: skip
 
 
@@ -69,6 +76,11 @@ def messages(logits):
         yield {"image": IMAGE, **prompt}
     yield {"image": IMAGE, "id": "seven", "reply_to": "nobody", "box": BOX}
     yield {"image": IMAGE, "id": 7, "box": BOX}
+    yield {"image": IMAGE, "id": 7.5, "box": BOX}
+    yield {"image": IMAGE, "id": None, "box": BOX}
+    yield {"image": IMAGE, "prompt": {"box": BOX}, "label": 7}
+    yield {"image": IMAGE, "prompt": {"box": BOX}, "points": POINTS}
+    yield {"image": IMAGE, "prompt": {"box": BOX}, "bbox": [1, 2, 3, 4]}
     yield {"image": IMAGE, "reply_to": 7, "box": BOX}
     yield {"image": IMAGE, "prompt": "box"}
     yield {"image": 7, "box": BOX}

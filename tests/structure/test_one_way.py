@@ -15,6 +15,7 @@ CORE = ROOT / "common" / "maskworks" / "src" / "maskworks"
 OTHER_JSON = {
     "checkpoints.py": "the header of safetensors",
     "coco_dataset.py": "annotations of COCO",
+    "sample_data.py": "annotations of COCO",
     "heartbeat.py": "what a worker tells its own health check",
     "image_text.py": "rows of numbers of the first TensorMask server",
     "decoder_process.py": "what decoder processes are asked",

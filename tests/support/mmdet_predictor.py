@@ -9,7 +9,7 @@ import torch
 
 from maskworks.types import Request
 from maskworks_mmdet.options import MmdetConfig
-from tests.support.mmdet_shapes import NAMES
+from maskworks_mmdet.sample_data import NAMES
 
 
 def load(checkpoint, config, **flags):
@@ -22,8 +22,10 @@ def requests(*images):
     return [Request(f"{index}", image) for index, image in enumerate(images)]
 
 
-def saved(folder, name="starter/mask-rcnn_r18_scratch.py", change=lambda config: None, meta=None):
-    """A config that was changed, and a checkpoint of random weights for it."""
+def saved(
+    folder, name="starter/mask-rcnn_r18_scratch.py", change=lambda config: None, meta=None, part=lambda model: model
+):
+    """A config that was changed, and a checkpoint of random weights for it, or for the part of its model."""
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
 
@@ -36,7 +38,7 @@ def saved(folder, name="starter/mask-rcnn_r18_scratch.py", change=lambda config:
     init_default_scope("mmdet")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about arguments of layers that are deprecated
-        model = MODELS.build(config.model)
+        model = MODELS.build(part(config.model))
     names = NAMES if name.startswith("starter/") else [f"class {index}" for index in range(80)]
     meta = meta or {"classes": names}
     torch.save({"state_dict": model.state_dict(), "meta": {"dataset_meta": meta}}, folder / "c.pth")

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from maskworks_mmdet.installation import missing
-from tests.support.mmdet_shapes import NAMES
+from maskworks_mmdet.sample_data import NAMES, VALIDATION
 
 README = Path(__file__).parents[2] / "mmdetection" / "README.md"
 BIN = Path(sys.executable).parent
 NEEDS_MMDET = pytest.mark.skipif(bool(missing()), reason="MMDetection is not installed: make mmdetection")
-TRAINING, HELD_OUT = range(24), range(24, 30)
+HELD_OUT = VALIDATION
 
 
 @dataclass

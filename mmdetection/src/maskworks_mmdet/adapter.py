@@ -15,6 +15,7 @@ from maskworks.errors import DeviceError, Internal
 from maskworks.memory_errors import memory_errors
 from maskworks.predictor import Result
 from maskworks.types import Instance, Instances, Request
+from maskworks_mmdet.detections import Detections, detections
 from maskworks_mmdet.detector import Detector, load_detector
 from maskworks_mmdet.masks import binary_parts, every_nth, paste_into_boxes
 from maskworks_mmdet.operators import MISSING, missing_operator
@@ -76,8 +77,10 @@ class MmdetPredictor:
         found: dict[int, Result] = {}
         for indices in groups.values():
             for index, sample in zip(indices, self._run([prepared[i] for i in indices]), strict=True):
+                given = detections(sample)
+                facts = {"left_out": given.left_out} if given.left_out else {}
                 # Some models order their objects by another score than the one that they give.
-                instances = Instances(self._instances(sample), best_first=True)
+                instances = Instances(self._instances(given), facts, best_first=True)
                 instances.sort(key=lambda instance: instance.score or 0.0, reverse=True)
                 found[index] = instances
         return [found[index] for index in range(len(requests))]
@@ -114,23 +117,21 @@ class MmdetPredictor:
                 raise
             raise Internal(missing_operator(*missing.groups())) from None
 
-    def _instances(self, sample: Any) -> Iterator[Instance]:
-        found = sample.get("pred_instances")
-        if found is None:
-            raise Internal("the model gives no instances; set test_cfg.instance_on=True in its config if it has that")
-        boxes = getattr(found.bboxes, "tensor", found.bboxes).double().cpu().numpy()
-        labels, scores = found.labels.tolist(), found.scores.tolist()
-        masks = binary_parts(found.masks, self._config.mask_threshold) if "masks" in found else None
-        for values, label, score in zip(boxes, labels, scores, strict=True):
+    def _instances(self, given: Detections) -> Iterator[Instance]:
+        counted = [one for one in given.found if one.score >= self._config.score]
+        threshold = self._config.mask_threshold if self._detector.gives_probabilities else None
+        masks = None if given.masks is None else binary_parts(given.masks, threshold, [one.index for one in counted])
+        for one in counted:
             part = next(masks) if masks is not None else None
             # Some models with masks have no boxes and give four zeros.
-            box = values if part is None or (values[2:] > values[:2]).all() else None
-            if score < self._config.score or (part is not None and box is None and not part[0].any()):
+            box = one.box if part is None or (one.box is not None and (one.box[2:] > one.box[:2]).all()) else None
+            if part is not None and box is None and not part[0].any():
                 continue
             mask, offset = (None, (0, 0)) if part is None else every_nth(*part, self._config.mask_nth)
-            name = self._detector.classes[label]
+            name = self._detector.name_of(one.label)
             shown = None if box is None else [round(value, 3) for value in box.tolist()]
-            yield Instance(mask, offset, label + 1, name, score, box, {"class": label, "name": name, "box": shown})
+            meta = {"class": one.label, "name": name, "box": shown}
+            yield Instance(mask, offset, one.label + 1, name, one.score, box, meta)
 
 
 def _extract_features_in(model: Any, dtype: torch.dtype, device: str) -> None:

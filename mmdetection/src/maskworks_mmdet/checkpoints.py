@@ -65,11 +65,12 @@ def guarded(what: str, *, unsafe: bool) -> Iterator[None]:
         unsafe: allow it to run code.
 
     Raises:
-        CheckpointError: one is broken.
+        CheckpointError: one is broken, or cannot be downloaded.
         UnsafeCheckpoint: one can only be loaded by running code from it.
     """
     from mmengine.runner import checkpoint as mmengine
 
+    from maskworks_mmdet.downloads import load_url_with
     from maskworks_mmdet.training_log import known_names
 
     def load(file: Any, map_location: Any = None, **_: Any) -> Any:
@@ -80,8 +81,9 @@ def guarded(what: str, *, unsafe: bool) -> Iterator[None]:
 
     # MMEngine's own allows a file to call `getattr`, and runs code of a file that cannot be loaded otherwise.
     before, mmengine._safe_torch_load = mmengine._safe_torch_load, load
+    before_url, mmengine.load_url = mmengine.load_url, load_url_with(load)
     try:
-        # Downloads are loaded in another place; this forbids it there, too, over any setting outside.
+        # Some models load files in ways of their own; this forbids it there, too, over any setting outside.
         with (
             _environment(TORCH_FORCE_WEIGHTS_ONLY_LOAD="0" if unsafe else "1", TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="0"),
             torch.serialization.safe_globals(list(known_names())),
@@ -90,7 +92,7 @@ def guarded(what: str, *, unsafe: bool) -> Iterator[None]:
     except pickle.UnpicklingError as error:
         raise reader_error(what, error) from None
     finally:
-        mmengine._safe_torch_load = before
+        mmengine._safe_torch_load, mmengine.load_url = before, before_url
 
 
 def read_checkpoint(path: Path, *, unsafe: bool = False) -> Checkpoint:

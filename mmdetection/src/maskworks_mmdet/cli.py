@@ -95,3 +95,10 @@ def config() -> None:
     from maskworks_mmdet import config_command
 
     sys.exit(config_command.main())
+
+
+def sample_data() -> None:
+    """`mmdet_sample_data`."""
+    from maskworks_mmdet import sample_data_command
+
+    sys.exit(sample_data_command.main())

@@ -46,7 +46,7 @@ def _write(args: argparse.Namespace) -> int:
     if args.list:
         sys.stdout.write("\n".join(stock_configs()) + "\n")
         return 0
-    config = read_config(find_config(args.config))
+    config = read_config(find_config(args.config), imports=False)
     merge_options(config, args.cfg_options)
     if args.save_path is None:
         sys.stdout.write(config.pretty_text)

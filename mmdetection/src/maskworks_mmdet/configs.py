@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 
 from maskworks.errors import CheckpointError, ConfigError
+from maskworks_mmdet.kinds import use_packages
 
 # Where the images have the stock configs; elsewhere such paths lead to those of the installed package.
 IMAGE_FOLDER = Path("/mmdetection/configs")
@@ -42,18 +43,25 @@ def find_config(path: Path) -> Path:
     raise ConfigError([f"{path}: {reason}; expected a file, or a stock config, which mmdet_config --list shows"])
 
 
-def read_config(path: Path) -> Config:
+def read_config(path: Path, *, imports: bool = True) -> Config:
     """The config with all that it inherits. A config is a Python program: reading it runs it.
 
+    Args:
+        path: its file.
+        imports: import the modules that it names, too, without which its model cannot be built.
+
     Raises:
-        CheckpointError: it cannot be read, or describes no model.
+        CheckpointError: it cannot be read, describes no model, or needs what is not installed.
     """
     try:
-        config = Config.fromfile(path)
+        config = Config.fromfile(path, import_custom_modules=False)
     except Exception as error:  # noqa: BLE001 (it is a program and may raise anything)
-        raise CheckpointError(f"--config {path}: {type(error).__name__}: {error}") from None
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"--config {path}: {type(error).__name__}: {reason}") from None
     if not config.get("model"):
         raise CheckpointError(f"--config {path}: describes no model; expected a config of MMDetection")
+    if imports:
+        use_packages(config, path)
     return config
 
 

@@ -25,7 +25,9 @@ from maskworks_mmdet import class_names
 from maskworks_mmdet.checkpoints import apply_weights, guarded, read_checkpoint
 from maskworks_mmdet.configs import read_config, without_prompts
 from maskworks_mmdet.heads import class_counts, things
+from maskworks_mmdet.kinds import check_kind, use_packages
 from maskworks_mmdet.options import MmdetConfig
+from maskworks_mmdet.repairs import parts, repair, without_training
 
 log = logging.getLogger("maskworks.mmdet")
 
@@ -45,11 +47,17 @@ class Detector:
         model: in evaluation mode, on the CPU.
         prepare: from an image, (H, W, 3) uint8 RGB, to `inputs` and `data_samples` of one image.
         classes: the name of each class.
+        gives_probabilities: its masks are probabilities.
     """
 
     model: Any
     prepare: Prepare
     classes: tuple[str, ...]
+    gives_probabilities: bool = False
+
+    def name_of(self, label: int) -> str:
+        """The name of the class with this number, also of one that the model should not know."""
+        return self.classes[label] if 0 <= label < len(self.classes) else f"class {label}"
 
 
 def load_detector(config: MmdetConfig) -> Detector:
@@ -60,18 +68,24 @@ def load_detector(config: MmdetConfig) -> Detector:
         CheckpointError: the config or the checkpoint cannot be used, or they do not fit.
         UnsafeCheckpoint: loading the checkpoint, or one that the config names, would run code from it.
     """
-    settings = read_config(config.config)
+    settings = read_config(config.config, imports=False)
+    check_kind(settings, config.config)
+    use_packages(settings, config.config)
     model, prepare = _build(settings, config.config, config.unsafe_load)
     checkpoint = read_checkpoint(config.checkpoint, unsafe=config.unsafe_load)
-    unused = apply_weights(model, checkpoint, config.checkpoint)
+    left_out = settings.model.keys() - without_training(settings.model).keys()
+    unused = [
+        name for name in apply_weights(model, checkpoint, config.checkpoint) if name.partition(".")[0] not in left_out
+    ]
     if unused:
         log.warning(
             "%s: the model has no place for %d weights, the first is %s", config.checkpoint, len(unused), unused[0]
         )
-    names = things(class_names.from_environment() or checkpoint.classes or _coco(settings), settings.model)
+    names = _names(settings, checkpoint.classes)
     check_names(names, settings)
     model.eval()  # on a line of its own, because models with a teacher do not return themselves
-    return Detector(model, prepare, names)
+    soft = any((part.get("mask_thr_binary") or 0) < 0 for part in parts(settings.model.get("test_cfg")))
+    return Detector(model, prepare, names, gives_probabilities=soft)
 
 
 def image_pipeline(settings: Config) -> Prepare:
@@ -116,13 +130,23 @@ def check_names(names: tuple[str, ...], settings: Config) -> None:
 def _build(settings: Config, path: Path, unsafe: bool) -> tuple[Any, Prepare]:
     """The model without its weights, and the test pipeline."""
     init_default_scope(settings.get("default_scope", "mmdet"))
+    repair(settings, alone=True)
     try:
         with warnings.catch_warnings(), guarded(f"--config {path}: a checkpoint that it names", unsafe=unsafe):
             warnings.simplefilter("ignore")  # about arguments of layers that are deprecated
-            return revert_sync_batchnorm(MODELS.build(settings.model)), image_pipeline(settings)
+            model = MODELS.build(without_training(settings.model))
+            return revert_sync_batchnorm(model), image_pipeline(settings)
     except _CONFIG_ERRORS as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"--config {path}: the model cannot be built: {reason}") from None
+
+
+def _names(settings: Config, trained: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The class names of a model, `trained` being those in its checkpoint."""
+    own = class_names.from_environment()
+    if settings.model.type == "RPN" and own is None:
+        return ("object",)  # whatever its data were called
+    return things(own or trained or _coco(settings), settings.model)
 
 
 def _coco(settings: Config) -> tuple[str, ...]:

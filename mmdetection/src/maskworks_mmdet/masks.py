@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import FCNMaskHead
+from mmdet.structures.mask import BaseInstanceMasks
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -61,20 +62,25 @@ def paste_into_boxes(model: nn.Module) -> None:
             module._predict_by_feat_single = MethodType(_paste, module)
 
 
-def binary_parts(masks: Any, threshold: float) -> Iterator[tuple[Bytes, tuple[int, int]]]:
+def binary_parts(
+    masks: Any, threshold: float | None, indices: Iterable[int] | None = None
+) -> Iterator[tuple[Bytes, tuple[int, int]]]:
     """The masks of one image, one after the other: (h, w) uint8 of 0 and 1, and x and y of its first pixel.
 
     Args:
-        masks: a list of `Window`, or (N, H, W) as a tensor or array, bool or uint8 as in `Part`.
-        threshold: the least probability of a pixel of the object, where there are probabilities.
+        masks: a list of `Window`; (N, H, W) or a list of (H, W), as tensors or arrays of any type; or the masks
+            of MMDetection's own structures.
+        threshold: the least probability of a pixel of the object, where masks are probabilities: of uint8, in steps of
+            1/255, or of floats. None where each number but zero means the object, of floats each of at least a half.
+        indices: the masks that are wanted, all of them by default.
     """
-    if isinstance(masks, list):
-        for window in masks:
-            part, offset = window.paste()
+    for index in range(len(masks)) if indices is None else indices:
+        mask = masks[index]
+        if isinstance(mask, Window):
+            part, offset = mask.paste()
             yield _binary(part, threshold), offset
-        return
-    for mask in masks.cpu().numpy() if isinstance(masks, Tensor) else np.asarray(masks):
-        inside = _binary(mask, threshold)
+            continue
+        inside = _binary(_pixels(mask), threshold)
         x, y, width, height = cv2.boundingRect(inside)
         yield inside[y : y + height, x : x + width], (x, y)
 
@@ -124,9 +130,9 @@ def _weights(start: np.float32, end: np.float32, size: int, cells: int) -> tuple
     The weights are (pixels, cells). `size` is the image's; the side goes from `start` to `end`, one pixel more at both
     ends, because a cell fades out over its whole width.
     """
-    first, last = max(math.floor(start) - 1, 0), min(math.ceil(end) + 1, size)
+    first, last = min(max(math.floor(start) - 1, 0), size), min(math.ceil(end) + 1, size)
     centres = np.arange(first, max(first, last), dtype=np.float32) + np.float32(0.5)
-    with np.errstate(divide="ignore"):
+    with np.errstate(all="ignore"):  # boxes may be as large as numbers get
         position = (centres - start) / (end - start) * 2 - 1
     position[np.isinf(position)] = 0  # a side without length shows the middle of the mask
     cell = ((position + 1) * cells - 1) / 2
@@ -134,8 +140,19 @@ def _weights(start: np.float32, end: np.float32, size: int, cells: int) -> tuple
     return first, weights.astype(np.float32)
 
 
-def _binary(mask: NDArray[Any], threshold: float) -> Bytes:
-    if mask.dtype == np.bool_:
-        return as_uint8(mask)
-    # Probabilities come in steps of 1/255.
-    return as_uint8(mask >= math.ceil(round(255 * threshold, 6)))
+def _pixels(mask: Any) -> NDArray[Any]:
+    """(H, W) numbers of a mask in any of its forms."""
+    if isinstance(mask, BaseInstanceMasks):
+        mask = mask.to_ndarray()
+    elif isinstance(mask, Tensor):
+        mask = (mask.float() if mask.dtype == torch.bfloat16 else mask).detach().cpu().numpy()
+    pixels = np.asarray(mask)
+    return pixels.reshape(pixels.shape[-2:])
+
+
+def _binary(mask: NDArray[Any], threshold: float | None) -> Bytes:
+    if threshold is not None and mask.dtype == np.uint8:
+        return as_uint8(mask >= math.ceil(round(255 * threshold, 6)))
+    if np.issubdtype(mask.dtype, np.floating):
+        return as_uint8(mask >= (0.5 if threshold is None else threshold))
+    return as_uint8(mask if mask.dtype == np.bool_ else mask != 0)

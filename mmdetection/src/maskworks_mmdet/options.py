@@ -11,6 +11,11 @@ from maskworks.config import ModelConfig, flag, switch, with_default
 
 TABLES = ("csv", "rois")  # the same; the second is its older name
 FORMATS = ("opex", *TABLES)
+ALL = -math.inf  # as a score: lower than any
+
+
+def number_or_all(text: str) -> float:
+    return ALL if text == "all" else float(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +28,10 @@ class MmdetConfig(ModelConfig):
     checkpoint: Path = flag("FILE", "trained model, for example epoch_12.pth", kind=Path)
     config: Path = flag("FILE", "the config that it was trained with", kind=Path)
     precision: str = with_default(ModelConfig, "precision", "fp32")
-    score: float = flag("0-1", "leave out objects with a lower score", 0.0, kind=float)
+    score: float = flag(
+        "0-1|all", "leave out objects with a lower score; some models give scores below 0, which only all keeps", 0.0,
+        kind=number_or_all,
+    )  # fmt: skip
     mask_threshold: float = flag(
         "0-1", "for models that give probabilities instead of masks (mask_thr_binary below 0 in their config): pixels "
         "of at least this one belong to the object", 0.1, kind=float,
@@ -42,8 +50,8 @@ class MmdetConfig(ModelConfig):
         for name, path in (("checkpoint", self.checkpoint), ("config", self.config)):
             if not path.is_file():
                 yield f"--{name}: {path} is not a file; correct the path"
-        if not 0 <= self.score <= 1:
-            yield f"--score: {self.score} is not a score; expected a number from 0 to 1"
+        if not (0 <= self.score <= 1 or self.score == ALL):
+            yield f"--score: {self.score} is not a score; expected a number from 0 to 1, or all"
         if not 0 < self.mask_threshold <= 1:
             yield f"--mask_threshold: {self.mask_threshold} is not a probability; expected one above 0 and up to 1"
         if self.mask_nth < 1:

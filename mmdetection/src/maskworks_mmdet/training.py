@@ -18,9 +18,12 @@ from maskworks_mmdet.checkpoints import guarded
 from maskworks_mmdet.class_names import from_environment
 from maskworks_mmdet.configs import find_config, merge_options, read_config
 from maskworks_mmdet.operators import MISSING, missing_operator
+from maskworks_mmdet.repairs import repair
 from maskworks_mmdet.train_config import TrainConfig
 from maskworks_mmdet.training_data import check_classes, name_classes
+from maskworks_mmdet.training_images import UnreadableImage, read_as_predicted
 from maskworks_mmdet.training_log import Harmless
+from maskworks_mmdet.training_settings import fit_settings
 
 
 def train(flags: TrainConfig) -> None:
@@ -33,6 +36,7 @@ def train(flags: TrainConfig) -> None:
         DeviceError: an operator of the model does not run on this device.
     """
     config = prepare(flags)
+    read_as_predicted(config)
     setup_cache_size_limit_of_dynamo()
     try:
         with guarded(f"{flags.config}: a checkpoint that the model loads", unsafe=flags.unsafe_load):
@@ -42,6 +46,10 @@ def train(flags: TrainConfig) -> None:
         url = f": {config.load_from}" if "://" in str(config.get("load_from")) else ""
         with guarded(f"the checkpoint to start from{url}", unsafe=flags.unsafe_load):
             runner.train()
+    except (UnreadableImage, FileNotFoundError) as error:  # the text may be the traceback of another process
+        last = str(error).strip().splitlines()[-1]
+        kind = f"{UnreadableImage.__module__}.{UnreadableImage.__name__}: "
+        raise ConfigError([last.removeprefix(kind).removeprefix("FileNotFoundError: ")]) from None
     except RuntimeError as error:
         missing = MISSING.search(str(error))
         if missing is None:
@@ -55,6 +63,7 @@ def prepare(flags: TrainConfig) -> Config:
     config = read_config(path)
     config.launcher = flags.launcher
     merge_options(config, flags.cfg_options)
+    repair(config, alone=flags.launcher == "none")
     _set_work_dir(config, flags.work_dir, path)
     if flags.amp:
         if not torch.cuda.is_available():
@@ -70,6 +79,7 @@ def prepare(flags: TrainConfig) -> Config:
     if names is not None:
         name_classes(config, names)
     check_classes(config)
+    fit_settings(config)
     return config
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from maskworks_mmdet.installation import import_mmdet
-from tests.support.mmdet_school import HELD_OUT, TRAINING, School, printed
-from tests.support.mmdet_shapes import write_coco
+from tests.support.mmdet_school import School, printed
 from tests.support.torch_threads import torch_threads
 
 
@@ -20,10 +19,9 @@ def _one_thread():
 def school(tmp_path_factory) -> School:
     """Data in place, config written, nothing trained yet."""
     school = School(tmp_path_factory.mktemp("school"))
-    write_coco(school.folder / "data", "train.json", TRAINING)
-    write_coco(school.folder / "data", "val.json", HELD_OUT)
-    result = school.run(*printed("mmdet_config")[0])
-    assert result.returncode == 0, result.stderr
+    for command in ("mmdet_sample_data", "mmdet_config"):
+        result = school.run(*printed(command)[0])
+        assert result.returncode == 0, result.stderr
     return school
 
 

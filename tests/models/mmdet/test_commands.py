@@ -5,10 +5,13 @@ import sys
 
 import pytest
 
+from maskworks import options
 from maskworks.commands.poll import predict_poll
 from maskworks.commands.redis import predict_redis
+from maskworks.config.flag import check, from_args
 from maskworks_mmdet import installation
 from maskworks_mmdet.cli import FOLDER_MODEL, MODEL
+from maskworks_mmdet.options import MmdetConfig
 from tests.support.mmdet_school import NEEDS_MMDET
 
 LIGHT = """
@@ -22,7 +25,9 @@ finally:
 """
 
 
-@pytest.mark.parametrize("name", ["mmdet_config", "mmdet_train", "mmdet_predict", "mmdet_predict_redis"])
+@pytest.mark.parametrize(
+    "name", ["mmdet_config", "mmdet_sample_data", "mmdet_train", "mmdet_predict", "mmdet_predict_redis"]
+)
 def test_help_loads_nothing_heavy(name):
     result = subprocess.run([sys.executable, "-c", LIGHT.format(name=name)], capture_output=True, text=True, check=True)
     assert f"usage: {name}" in result.stdout
@@ -43,6 +48,7 @@ def model(tmp_path):
     ("flags", "said"),
     [
         (["--score", "2"], "--score"),
+        (["--score", "-0.5"], "expected a number from 0 to 1, or all"),
         (["--mask_threshold", "0"], "--mask_threshold"),
         (["--mask_nth", "0"], "--mask_nth"),
         (["--bbox_as_fallback", "0.5", "--fit_bbox_to_polygon"], "exclude each other"),
@@ -55,6 +61,15 @@ def model(tmp_path):
 def test_wrong_flags(tmp_path, capsys, flags, said):
     assert predict_poll(FOLDER_MODEL, [*folders(tmp_path), *model(tmp_path), *flags]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_all_scores(tmp_path):
+    parser = options.new_parser("x", "")
+    options.add_model_options(parser, MmdetConfig)
+    config = from_args(MmdetConfig, parser.parse_args([*model(tmp_path), "--score", "all"]))
+    (tmp_path / "file").write_text("")
+    check(config)
+    assert config.score < -1e38
 
 
 def test_flags_of_files_are_not_there_for_redis(tmp_path, capsys):

@@ -10,10 +10,10 @@ import torch
 
 from maskworks.errors import CheckpointError, ConfigError, Internal, OutOfMemory
 from maskworks.geometry import compose
+from maskworks_mmdet.sample_data import NAMES, SIZE, picture
 from tests.support.iou import iou
 from tests.support.mmdet_predictor import load, requests, saved
 from tests.support.mmdet_school import HELD_OUT, NEEDS_MMDET
-from tests.support.mmdet_shapes import NAMES, SIZE, picture
 
 pytestmark = [NEEDS_MMDET, pytest.mark.slow("trains a detector, once")]
 

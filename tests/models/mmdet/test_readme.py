@@ -14,10 +14,10 @@ from opex import ObjectPredictions
 from maskworks.commands.poll import predict_poll
 from maskworks_mmdet import config_command
 from maskworks_mmdet.cli import FOLDER_MODEL
+from maskworks_mmdet.sample_data import NAMES, SIZE, picture
 from tests.support.commands import run_here as run_command
 from tests.support.iou import iou
 from tests.support.mmdet_school import BIN, HELD_OUT, NEEDS_MMDET, README, printed
-from tests.support.mmdet_shapes import NAMES, SIZE, picture
 from tests.support.redis_process import RedisProcess
 from tests.support.workplace import wait_until
 

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import re
+import shutil
 import sys
 import warnings
 from collections import OrderedDict
@@ -16,12 +18,12 @@ from tests.support.mmdet_school import NEEDS_MMDET
 pytestmark = [NEEDS_MMDET, pytest.mark.slow("trains a detector")]
 
 
-def trains(folder, *flags):
+def trains(folder, *flags, **environment):
     """Exit code and messages of `mmdet_train`, in a process of its own that has MMDetection imported already."""
 
     def body():
         os.chdir(folder)
-        os.environ["MMDET_CLASSES"] = "disc,box"
+        os.environ.update(environment, MMDET_CLASSES="disc,box")
         warnings.resetwarnings()
         with open("said.txt", "w") as said:  # noqa: PTH123
             sys.stderr = sys.stdout = said
@@ -111,3 +113,31 @@ def test_an_operator_that_the_cpu_lacks_is_named(trained, mmdet, tmp_path):
     code, said = trains(trained.folder, *flags)
     assert code == 6, said
     assert "the operator carafe_forward of mmcv does not run on cpu here" in said
+
+
+def test_pretrained_weights_that_cannot_be_downloaded(trained, mmdet, tmp_path):
+    """One line that names the file and its place, instead of a traceback."""
+    config = trained.config.read_text().replace("type='ResNet'", "type='ResNet', init_cfg=dict(type='Pretrained', "
+        "checkpoint='http://localhost:9/some-weights.pth')")  # fmt: skip
+    (tmp_path / "c.py").write_text(config)
+    flags = (str(tmp_path / "c.py"), "--work-dir", str(tmp_path / "w"))
+    code, said = trains(trained.folder, *flags, TORCH_HOME=str(tmp_path / "home"))
+    assert code == 5, said
+    place = tmp_path / "home" / "hub" / "checkpoints" / "some-weights.pth"
+    assert said.splitlines()[-1].endswith(f"fetch it elsewhere and save it as {place}")
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_picture_is_named(trained, mmdet, tmp_path, workers):
+    """Also by another process, whose traceback nobody wants."""
+    shutil.copytree(trained.folder / "data", tmp_path / "data")
+    for file in (tmp_path / "data" / "images").iterdir():
+        file.write_bytes(file.read_bytes()[:200])
+    options = (f"train_dataloader.dataset.data_root={tmp_path / 'data'}", f"train_dataloader.num_workers={workers}")
+    code, said = trains(
+        trained.folder, "my_config.py", "--work-dir", str(tmp_path / "w"), "--cfg-options", *options
+    )  # fmt: skip
+    assert code == 2, said
+    assert re.search(r"^mmdet_train: \S*images/picture\d\d\.png: .*; mend the file, or take it out", said, re.MULTILINE)
+    assert "Traceback" not in said

@@ -9,9 +9,9 @@ import pytest
 
 from maskworks.errors import CheckpointError, ConfigError
 from maskworks_mmdet import train_command
+from maskworks_mmdet.sample_data import write_coco
 from maskworks_mmdet.train_config import TrainConfig
 from tests.support.mmdet_school import NEEDS_MMDET
-from tests.support.mmdet_shapes import write_coco
 
 pytestmark = NEEDS_MMDET
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LARGE = 1 << 20  # pixels of a mask from which on packing it is worth the time
 _FASTEST = 1  # of zlib's levels; the bits of a mask become a fiftieth with it
 
 

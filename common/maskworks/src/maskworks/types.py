@@ -16,17 +16,15 @@ from numpy.typing import NDArray
 
 from maskworks.config import InputConfig
 from maskworks.errors import RequestError
-from maskworks.packed_mask import PackedMask
+from maskworks.packed_mask import LARGE, PackedMask
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Points = NDArray[np.int32]
 Mask = NDArray[np.bool_] | Bytes
 Name = str | int  # the id of a request: it comes back as it came
-
 MOST_LABELS = 255  # that a palette image tells apart, beside background
 NAMELESS = "object"  # what an object is called that has no name
-_LARGE = 1 << 20  # pixels of a mask from which on it is packed; packing smaller ones is not worth the time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,7 +157,7 @@ class Instance:
 
     def packed(self) -> Instance:
         """The same with its mask packed if that is a large one."""
-        if self.mask is None or isinstance(self.mask, PackedMask) or self.mask.size < _LARGE:
+        if self.mask is None or isinstance(self.mask, PackedMask) or self.mask.size < LARGE:
             return self
         return replace(self, mask=PackedMask.of(self.mask))
 
@@ -244,12 +242,7 @@ class Outcome:
 
 
 class Address(NamedTuple):
-    """Where the answer to a request goes.
-
-    Attributes:
-        id: the id to echo, None where the requester gave none.
-        reply_to: the channel or stream that the requester chose, None for the usual one.
-    """
+    """Where the answer to a request goes: the id to echo, and the channel or stream; None where it names none."""
 
     id: Name | None = None
     reply_to: str | None = None

@@ -31,4 +31,13 @@ def read_trusted(path: Path, *, exif: str = "ignore") -> Bytes:
         OSError: it is no regular file, or cannot be read.
         BadImage, OutOfMemory: as `decode_image` raises them.
     """
-    return decode_image(read_regular(path, _NO_LIMIT), replace(_TRUST, exif=exif))[0]
+    return decode_trusted(read_regular(path, _NO_LIMIT), exif=exif)
+
+
+def decode_trusted(data: bytes | bytearray, *, exif: str = "ignore") -> Bytes:
+    """The image of a file's bytes, as `read_trusted` gives that of a file.
+
+    Raises:
+        BadImage, OutOfMemory: as `decode_image` raises them.
+    """
+    return decode_image(data, replace(_TRUST, exif=exif))[0]

@@ -50,12 +50,14 @@ def check_keys(prompt: Mapping[str, Any], at: str = "") -> UnusualKeys:
     """
     ignored, options = list[str](), list[str]()
     for path, value, known in _parts(prompt):
-        for key in value.keys() - known:
-            meant = meaning(key, value[key])
+        for key in value:
+            if key in known:
+                continue
+            meant = meaning(key, value[key], typos=len(ignored) < MOST_IGNORED)
             if meant:
                 raise _mistaken(f"{path}{key}", meant)
-        some = [f"{at}{path}{key}" for key in value if key not in known]
-        ignored += some[: MOST_IGNORED - len(ignored)]
+            if len(ignored) < MOST_IGNORED:
+                ignored.append(f"{at}{path}{key}")
         options += [f"{at}{path}{key}" for key in OPTIONS if key in value and known & {key}]
     return UnusualKeys(tuple(map(shortened, ignored)), tuple(options))
 
@@ -71,11 +73,11 @@ def check_beside(names: Iterable[tuple[str, Any]], place: str) -> tuple[str, ...
         BadPrompt: a name is that of a key of prompts, or what other programs call one. Not so `label`, `name` and
             `low_res_logits`, which stood there without effect, or for things of the requester's own.
     """
-    ignored = []
+    ignored: list[str] = []
     for name, value in names:
         if name in PROMPT_KEYS - {"label", "name", "low_res_logits"} and not _is_empty(value):
             raise BadPrompt(name[:60], place, "it inside of the prompt, where it counts")
-        meant = meaning(name, value)
+        meant = meaning(name, value, typos=len(ignored) < MOST_IGNORED)
         if meant:
             raise _mistaken(name, meant)
         ignored.append(name)

@@ -12,12 +12,13 @@ from maskworks.types import Address, Bytes, ImageDecoder, Job, Request
 from maskworks.wire import base64text, jsontext
 from maskworks.wire.placement import remarks_on
 from maskworks.wire.prompt import parse_prompt
-from maskworks.wire.prompt_keys import check_beside, check_keys, ignored_names
+from maskworks.wire.prompt_keys import check_beside, check_keys, ignored_names, shortened
 
 # After a byte order mark and blanks, in any encoding of Unicode. No image file starts like this.
 _OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?[\s\0\xfe\xff]*\{")
 
 _ENVELOPE = ("image", "id", "reply_to")
+_LONG = 100  # characters of a text that may be an image
 
 
 def read_pair(job: Job, decoder: ImageDecoder, at: str = "", ignored: tuple[str, ...] = ()) -> Request:
@@ -127,7 +128,11 @@ def _with_prompt(
 def _image_bytes(message: dict[str, Any]) -> bytes:
     text = message.get("image")
     if not isinstance(text, str):
-        raise BadJson('message: "image" is missing or not a string; expected an image file in base64')
+        long = [
+            key for key, value in message.items() if isinstance(value, str) and len(value) > _LONG and key != "prompt"
+        ]
+        hint = f' under this key, not under "{shortened(long[0])}"' if long else ""
+        raise BadJson(f'message: "image" is missing or not a string; expected an image file in base64{hint}')
     try:
         return base64text.decode(text)
     except ValueError as error:

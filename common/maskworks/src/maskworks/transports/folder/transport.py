@@ -56,8 +56,8 @@ class FolderTransport:
 
     Attributes:
         others: the files in the folder that are no inputs.
-        in_hand: the names of the jobs that were received and have not ended.
         waiting: those that lack their other half.
+        in_hand: the names of the jobs that were received and have not ended.
     """
 
     def __init__(

@@ -69,10 +69,9 @@ class BoundedConnection(HttpToolsProtocol):
         if self._ended:
             self._client.discard(len(data))
             return
-        if self._head_timer is None and self._idle:
-            self._expect_head()  # the next request on this connection
         self._framing.feed(data)
         self._read()
+        self._expect_rest_of_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_body:  # what a trailer says is not asked for, and does not change what the head says
@@ -128,8 +127,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._read()
-        if self._framing.begun and self._head_timer is None and self._idle:
-            self._expect_head()
+        self._expect_rest_of_head()
         if self._draining.is_set() and self._idle:
             self.shutdown()
 
@@ -200,12 +198,12 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _refuse(self, error: HttpError) -> None:
         """Nothing that comes from here on can be understood. What was asked before is answered first."""
+        line = self._line or self._framing.line
         self._end()
         self._client.lingers = True
         if not self._in_body:
             self._refusal = error
             self.parser = httptools.HttpRequestParser(self)
-            line = self._line or self._framing.line
             method = b"HEAD" if line is not None and line.method == b"HEAD" else b"GET"
             self.parser.feed_data(method + b" / HTTP/1.1\r\nConnection: close\r\n\r\n")
         elif self.cycle.response_complete:
@@ -244,6 +242,11 @@ class BoundedConnection(HttpToolsProtocol):
         """How many bytes the body has of the request whose headers have been read; None if it has chunks."""
         headers = dict(self.headers)
         return None if b"transfer-encoding" in headers else int(headers.get(b"content-length", 0))
+
+    def _expect_rest_of_head(self) -> None:
+        """The next request on this connection has a time limit once it has begun, and there is nothing else to do."""
+        if self._framing.begun and self._head_timer is None and self._idle:
+            self._expect_head()
 
     def _expect_head(self) -> None:
         self._head_timer = self.loop.call_later(_HEAD_SECONDS, self._head_is_late)

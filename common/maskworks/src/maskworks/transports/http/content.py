@@ -9,7 +9,7 @@ from maskworks.images.signatures import FORMATS, kind_of
 from maskworks.transports.http.media import ANY_IMAGE, FIELDS, MULTIPART, OCTETS
 from maskworks.transports.http.multipart import looks_like_parts
 from maskworks.types import ImageDecoder
-from maskworks.wire.base64text import names_a_file
+from maskworks.wire.base64text import decode, names_a_file
 
 _OTHERS = 'expected multipart/form-data with the parts image and prompt, JSON with "image", or the image file itself'
 _FIELD = re.compile(rb"[\w.%+\-\[\]]{1,60}=")
@@ -49,6 +49,10 @@ def check_is_file(image: bytes | bytearray) -> None:
         raise BadImage(
             "image: a data: URL; expected the bytes of the file here, or the URL as the image of a JSON message"
         )
+    if _is_base64_of_an_image(text):
+        raise BadImage(
+            "image: text in base64; expected the bytes of the file here, or the text as the image of a JSON message"
+        )
     if len(image) <= len(text.encode()) and names_a_file(text):
         raise BadImage(f"image: the text {text.strip()[:60]!r} in place of the file; {_at('image', text)}")
 
@@ -62,6 +66,13 @@ def check_is_prompt(prompt: bytes) -> None:
     if _FILE_NAME.fullmatch(prompt):
         text = prompt.decode("utf-8", "replace")
         raise BadJson(f"prompt: the text {text.strip()[:60]!r} in place of JSON; {_at('prompt', text)}")
+
+
+def _is_base64_of_an_image(text: str) -> bool:
+    try:
+        return kind_of(decode(text.lstrip()[:64])) in FORMATS
+    except ValueError:
+        return False
 
 
 def _at(part: str, text: str) -> str:

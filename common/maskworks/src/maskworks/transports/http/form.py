@@ -35,7 +35,8 @@ def read_form(
     else:
         ignored = ignored_names([*others, *(["prompt"] if "prompt" in parts else [])])
     if "image" not in parts:
-        raise BadImage('body: no part named "image"; expected an image file as that part')
+        found = f", but {', '.join(ignored_names(parts))}" if parts else ""
+        raise BadImage(f'body: no part named "image"{found}; expected an image file as that part')
     check_size(len(parts["image"]), limits)
     check_is_file(parts["image"])
     return replace(job, body=parts["image"], prompt=parts.get("prompt", job.prompt)), _id(parts), ignored

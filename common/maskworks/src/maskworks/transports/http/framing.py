@@ -56,6 +56,7 @@ class Framing:
     def clear(self) -> None:
         """Throws away all that has come."""
         self._bytes.clear()
+        self._line = None
 
     def expect_head(self) -> None:
         """A request has ended."""

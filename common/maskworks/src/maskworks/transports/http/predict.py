@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from maskworks.config import MEBIBYTE
 from maskworks.formats import MessageFormat
+from maskworks.images.signatures import FORMATS, kind_of
 from maskworks.transports.http.content import check_image_file
 from maskworks.transports.http.form import id_of_form, read_form, stray_names
 from maskworks.transports.http.media import ANY_IMAGE, JSON, MULTIPART, OCTETS, OPEX, PNG, media_type_of
@@ -111,11 +112,11 @@ class PredictFormat:
         return Address(self.query.get("id") if name is None else name)
 
     def _kind(self, job: Job) -> str:
-        """What the body is: a `message` in JSON, whatever its type, a `form`, or a `file`, which tells its format."""
+        """What the body is, whatever its type: a `message` in JSON, a `form`, or a `file`, which tells its format."""
         media_type = media_type_of(self.content_type)
         if media_type == MULTIPART and "boundary" in self.content_type.lower():
             return "form"
-        if media_type == JSON or is_message(job.body):
+        if is_message(job.body) or (media_type == JSON and kind_of(job.body) not in FORMATS):
             return "message"
         return "form" if media_type == MULTIPART else "file"
 
