@@ -210,7 +210,7 @@ def test_a_slash_at_the_end_makes_no_other_path(port):
                           (b"GET /predict//", 404)]:  # fmt: skip
         answer = send(port, get(b"Connection: close", start=start + b" HTTP/1.1"))
         assert statuses(answer) == [status]
-        assert (b"bad_prompt" in answer) == (status == 400)
+        assert (b"bad_image" in answer) == (status == 400)
 
 
 def test_a_target_may_name_the_host(port):
