@@ -227,6 +227,7 @@ WRONG = [
     ("points[0].label", '{"points": [{"x": 1, "y": 2, "label": [1]}]}', "expected 0 for background"),
     ("box", '{"box": null}', 'None; expected an object with "x0"'),
     ("box", '{"box": [1, 2, 3, 4]}', r"\[1, 2, 3, 4\]; expected an object"),
+    ("box", '{"box": {"xmin": 1, "ymin": 2}}', 'an object with "xmin", "ymin"; expected an object with "x0"'),
     ("box.y0", '{"box": {"x0": 1, "x1": 3, "y1": 4}}', "missing; expected a number"),
     ("box", f'{{"points": {FOUR}, "box": {BOX}}}', "stands beside extreme points; expected one of the two"),
     ("label", f'{{"box": {BOX}, "label": 0}}', "0; expected a whole number from 1 to 255"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,7 @@ MOST_POINTS = 10_000
 MOST_CLICKS = 1000  # Segment Anything compares each with each
 LONGEST_NAME = 200  # characters
 _FORMS = '"points", "box" or "objects"'
+_CORNERS = 'an object with "x0", "y0", "x1" and "y1"'
 _EXTREME_POINTS = "the 4 extreme points of the object or more"
 
 
@@ -111,7 +113,10 @@ def _clicks(points: Sequence[Any], path: str) -> tuple[Floats, Any]:
 
 def _box(value: Any, path: str) -> Floats:
     if not isinstance(value, dict):
-        raise BadPrompt(path, _shown(value), 'an object with "x0", "y0", "x1" and "y1"')
+        raise BadPrompt(path, _shown(value), _CORNERS)
+    if value and not value.keys() & set(CORNERS):
+        names = ", ".join(json.dumps(key[:20]) for key in list(value)[:4])
+        raise BadPrompt(path, f"an object with {names}", _CORNERS)
     xa, ya, xb, yb = (_number(_member(value, key, path, "a number"), f"{path}.{key}") for key in CORNERS)
     return np.array([min(xa, xb), min(ya, yb), max(xa, xb), max(ya, yb)])
 
