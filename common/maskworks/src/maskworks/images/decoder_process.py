@@ -77,7 +77,9 @@ class DecoderProcess:
                 stdout=subprocess.PIPE,
                 pass_fds=(self._pixels, lifeline),
                 env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                start_new_session=True,  # where Ctrl-C does not come
+                # Ctrl-C does not come to another group. A session of its own would get as much of the processor as its
+                # parent's whole session on kernels with autogroups, however low its priority is.
+                process_group=0,
                 bufsize=0,
             )
         except OSError as error:
