@@ -195,6 +195,7 @@ def test_damaged_files_are_read_or_refused(fmt):
         (encoded(Image.fromarray(GREY), "ICO"), "a Windows icon, which is not read"),
         (imagecodecs.jpegxl_encode(RGB), "JPEG XL, which is not read"),
         (imagecodecs.jpegxr_encode(RGB), "JPEG XR, which is not read"),
+        (b"II*\0\x10\0\0\0CR\2\0", "a raw photo \\(CR2\\), which is not read"),
         (b"%PDF-1.7", "a PDF document, which is not read"),
         (b"  <!DOCTYPE html><html></html>", "an HTML page, which is not read"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "a pointer of Git LFS, not the file itself"),

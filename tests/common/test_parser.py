@@ -69,9 +69,16 @@ def test_a_wrong_value_is_not_missing_too():
     code, text = run_here(partial(clients.send, SENDER), "-c", "requests", "-I", "a.png", "-P", "1,1", "2,2")
     assert code == 2
     assert text.splitlines() == [
-        "dextr_test_redis_send: -P/--point: expected 4 arguments",
+        "dextr_test_redis_send: -P/--point: expected 4 arguments: -P x,y x,y x,y x,y",
         "dextr_test_redis_send --help lists all flags",
     ]
+
+
+def test_too_many_values():
+    points = "1 2 3 4 5 6 7 8".split()
+    code, text = run_here(partial(clients.send, SENDER), "-c", "requests", "-I", "a.png", "-P", *points)
+    assert code == 2
+    assert "unrecognized arguments: 5 6 7 and 1 more; -P x,y x,y x,y x,y\n" in text
 
 
 def test_a_pattern_that_the_shell_expanded():

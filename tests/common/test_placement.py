@@ -118,12 +118,13 @@ def test_thousands_outside_are_cut_short():
     assert len(remarks({"points": [[8, 8], *[[99, 99]] * 5000]})["outside"]) == 100
 
 
-def test_it_is_told_in_answers_and_errors():
+def test_it_is_told_in_the_log_and_in_answers_and_errors(caplog):
     prompt = {"points": [[8, -2], *INSIDE]}
     image = encoded()
     (outcome,) = Pipeline(predictor=Bright()).run([a_job("a", image, json.dumps(prompt).encode())])
     assert json.loads(outcome.parts["reply"])["meta"]["outside"] == ["points[0]"]
     assert json.loads(outcome.parts["opex"])["meta"]["outside"] == '["points[0]"]'
+    assert caplog.messages == ["a: outside of the image: points[0] (meta.outside)"]
     far = json.dumps({"points": [[99, 99], *[[99, 98]] * 4]}).encode()
     with pytest.raises(BadPrompt, match="outside"):
         read_pair(a_job("a", image, far), InProcessDecoder())
@@ -132,3 +133,10 @@ def test_it_is_told_in_answers_and_errors():
             a_job("a", json.dumps({"image": base64.b64encode(image).decode(), **json.loads(far)}).encode()),
             InProcessDecoder(),
         )
+
+
+def test_fractions_are_told_in_the_log(caplog):
+    prompt = json.dumps({"points": [[0.1, 0.5], [0.5, 0.1], [0.9, 0.5], [0.5, 0.9]]}).encode()
+    Pipeline(predictor=Bright()).run([a_job("a", encoded(), prompt)])
+    (line,) = caplog.messages
+    assert line.startswith("a: all coordinates are between 0 and 1: are they fractions")

@@ -124,6 +124,7 @@ class Pipeline:
         together = found if isinstance(found, Instances) else Instances(found)
         with _timed(item, "contours"):
             drawn = draw(together, request.size, self.shape_config)
+        _warn_of(request)
         meta = {**self._meta(item, request, drawn.instances), **together.meta}
         if ignored := [*request.ignored, *together.ignored]:
             meta["ignored"] = ignored
@@ -176,6 +177,16 @@ def _halved(
     log.warning("a batch of %d failed (%s), trying its halves", len(requests), found.code)
     half = len(requests) // 2
     return _halved(call, requests[:half]) + _halved(call, requests[half:])
+
+
+def _warn_of(request: Request) -> None:
+    """Says in the log, too, what `meta` says about a prompt: few look there."""
+    outside, hint = request.remarks.get("outside"), request.remarks.get("hint")
+    if outside:
+        more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
+        log.warning("%s: outside of the image: %s%s (meta.outside)", request.id, ", ".join(outside[:3]), more)
+    if hint:
+        log.warning("%s: %s (meta.hint)", request.id, hint)
 
 
 def _called(call: Callable[[Sequence[Request]], Sequence[Value]], requests: Sequence[Request]) -> Sequence[Value]:

@@ -101,6 +101,9 @@ class Parser(argparse.ArgumentParser):
             names, text = found[1], found[2]
             if number := _NO_VALUE.match(text):
                 text = f"{number[2]} is not {_NUMBERS[number[1]]}"
+            action = self._option_string_actions.get(names.split("/")[0])
+            if action is not None and isinstance(action.nargs, int) and text.startswith("expected"):
+                text = f"{text}: {_form(action)}"
             return names.split("/"), f"{names}: {text}"
         if found := _MISSING.match(message):
             missing = [name for name in found[1].split(", ") if not removed.intersection(name.split("/"))]
@@ -121,7 +124,17 @@ class Parser(argparse.ArgumentParser):
         flag = next((name for name in reversed(before) if name.startswith("-")), None)
         if flag is None or len(before) - 1 == before.index(flag):
             return text
+        action = self._option_string_actions.get(flag)
+        if action is not None and isinstance(action.nargs, int):
+            return f"{text}; {_form(action)}"
         return f"{text}; {flag} takes one value: a pattern such as *.jpg has to be in quotes, or the shell expands it"
+
+
+def _form(action: argparse.Action) -> str:
+    """How a flag of several values is written."""
+    assert isinstance(action.nargs, int)
+    value = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
+    return " ".join([action.option_strings[0], *[value] * action.nargs])
 
 
 def _without(arguments: Sequence[str], flags: Sequence[str]) -> list[str]:

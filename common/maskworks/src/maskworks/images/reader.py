@@ -16,7 +16,7 @@ from maskworks.config import InputConfig
 from maskworks.errors import BadImage, OutOfMemory, RequestError
 from maskworks.images.common import READER_ERRORS, NewImage, read_common
 from maskworks.images.limits import check_pixels, check_size
-from maskworks.images.signatures import unread
+from maskworks.images.signatures import FORMATS, kind_of, unread
 from maskworks.images.webp import webp_size
 from maskworks.types import Bytes, ImageDecoder
 
@@ -85,6 +85,8 @@ def _read(
 ) -> tuple[Bytes, dict[str, Any]]:
     if data[:4] not in _TIFF:
         return read_common(data, config, new_image, alone=alone)
+    if kind_of(data) not in FORMATS:  # a raw photo that begins like a TIFF
+        raise BadImage(f"image: {unread(data)}")
     from maskworks.images.tiff import read_tiff  # what few files need is loaded late
 
     return read_tiff(data, config, new_image, alone=alone)

@@ -44,6 +44,8 @@ def kind_of(data: bytes | bytearray) -> str:
         return "WebP"
     if is_heic(head):
         return "HEIC"
+    if head[:4] in (b"II*\0", b"MM\0*") and head[8:10] == b"CR":
+        return "a raw photo (CR2)"
     return next((name for start, name in _READ if head.startswith(start)), "") or _other_kind(head)
 
 

@@ -24,6 +24,7 @@ MOST_CLICKS = 1000  # Segment Anything compares each with each
 LONGEST_NAME = 200  # characters
 _FORMS = '"points", "box" or "objects"'
 _CORNERS = 'an object with "x0", "y0", "x1" and "y1"'
+_CLICK_LABEL = "0 for background or 1 for foreground, as clicks have it; extreme points are pairs [x, y]"
 _EXTREME_POINTS = "the 4 extreme points of the object or more"
 
 
@@ -104,7 +105,7 @@ def _clicks(points: Sequence[Any], path: str) -> tuple[Floats, Any]:
         if not isinstance(point, dict):
             raise BadPrompt(here, _shown(point), 'an object with "x", "y" and "label"')
         xy.append([_number(_member(point, key, here, "a number"), f"{here}.{key}") for key in ("x", "y")])
-        label = _member(point, "label", here, "0 for background or 1 for foreground")
+        label = _member(point, "label", here, _CLICK_LABEL)
         if isinstance(label, bool) or label not in (0, 1):
             raise BadPrompt(f"{here}.label", _shown(label), "0 for background or 1 for foreground")
         labels.append(int(label))

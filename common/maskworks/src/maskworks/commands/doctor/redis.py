@@ -38,7 +38,7 @@ def redis(config: RedisServerConfig) -> Iterator[Finding]:
         return
     except TransportError as error:
         wanted = config != RedisServerConfig()
-        text = error.message if wanted else f"{error.message} Only the commands for Redis need a server."
+        text = error.message if wanted else f"{error.message.rstrip('.')}. Only the commands for Redis need a server."
         yield Finding("redis", "problem" if wanted else "note", text)
         return
     finally:

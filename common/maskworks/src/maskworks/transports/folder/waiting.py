@@ -13,6 +13,7 @@ from maskworks.transports.folder.scan import Scan, same_form, stem_and_suffix
 log = logging.getLogger(__name__)
 
 _MAY_BE_PROMPTS = (*PROMPTS, ".json")
+_TEXT = ".txt"  # what editors put behind the name of a file
 
 
 class Waiting:
@@ -67,10 +68,12 @@ class Waiting:
         candidates = {}
         for name in sorted((*scan.others, *scan.lone_prompts), reverse=True):
             stem, suffix = stem_and_suffix(name)
+            if suffix == _TEXT:
+                stem, suffix = stem_and_suffix(stem)
             if suffix in _MAY_BE_PROMPTS or suffix == self._suffix:
-                candidates[same_form(stem)] = name
+                candidates[_alike(stem)] = name
         for image in scan.lone_images:
-            found = candidates.get(same_form(stem_and_suffix(image)[0])) or candidates.get(same_form(image))
+            found = candidates.get(_alike(stem_and_suffix(image)[0])) or candidates.get(_alike(image))
             if found is not None:
                 yield image, found
 
@@ -82,3 +85,8 @@ class Waiting:
             f"left in {self._folder}, a prompt under a name that is not read: the prompt for {image} is to be called "
             f"{wanted}, and {prompt} lies there; rename it{others}"
         )
+
+
+def _alike(name: str) -> str:
+    """The same for names that a person may take for one."""
+    return same_form(name).casefold()
