@@ -48,7 +48,9 @@ def test_a_claim_of_a_dead_worker_finds_its_prompt_in_another_form(tmp_path):
     assert (claim.stem, claim.prompt.name) == (NFC, f"{NFD}.points")
 
 
-@pytest.mark.parametrize("name", ["cup.prompt", "cup.json", "cup.PROMPT", "cup.jpg.points", "cup.jpg.json", "cup.points.txt", "Cup.points"])
+@pytest.mark.parametrize(
+    "name", ["cup.prompt", "cup.json", "cup.PROMPT", "cup.jpg.points", "cup.jpg.json", "cup.points.txt", "Cup.points"]
+)
 def test_a_prompt_under_another_name_is_a_failure(folders, name):
     folders.add("cup.jpg", encoded(fmt="JPEG"), prompt=None)
     (folders.inputs / name).write_bytes(PROMPT)

@@ -75,7 +75,7 @@ def test_a_wrong_value_is_not_missing_too():
 
 
 def test_too_many_values():
-    points = "1 2 3 4 5 6 7 8".split()
+    points = ["1", "2", "3", "4", "5", "6", "7", "8"]
     code, text = run_here(partial(clients.send, SENDER), "-c", "requests", "-I", "a.png", "-P", *points)
     assert code == 2
     assert "unrecognized arguments: 5 6 7 and 1 more; -P x,y x,y x,y x,y\n" in text

@@ -262,8 +262,8 @@ class ImageDecoder(Protocol):
     @property
     def ended(self) -> int: ...
 
-    def decode(self, data: bytes | bytearray) -> tuple[Bytes, dict[str, Any]]:
-        """The image of a file, (H, W, 3) uint8 RGB, and facts about it for `meta`.
+    def decode(self, data: bytes | bytearray, requester: str | None = None) -> tuple[Bytes, dict[str, Any]]:
+        """The image of a file of a requester, (H, W, 3) uint8 RGB, and facts about it for `meta`.
 
         Raises:
             RequestError: it cannot be read, or is beyond the limits.

@@ -20,6 +20,7 @@ from maskworks.config import InputConfig
 from maskworks.errors import ImageTooLarge, Overloaded, RequestError
 from maskworks.images.decoder_process import DecoderDied, DecoderProcess
 from maskworks.images.limits import check_size
+from maskworks.images.places import Places
 from maskworks.images.reader import InProcessDecoder
 from maskworks.types import Bytes, ImageDecoder
 
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 FAST_PLACES = SLOW_PLACES = 4
 _MOST_LATE = 4  # images of slow decodes that are in use at a time; the others stay in their processes
 _PATIENCE = 0.4  # seconds of processor time after which a decode counts as slow
-_LONGEST_PATIENCE = 2.0  # and seconds after which it does where it does not get that time
+_LONGEST_PATIENCE = 1.0  # and seconds after which it does where it does not get that time
 _TICK = 0.1
 _STOP_SECONDS = 2.0  # for what is being decoded when the worker is told to stop
 _WALL_FACTOR = 10  # so many times its processor time may a decode take that waits for a busy machine
@@ -60,8 +61,7 @@ class DecoderPool:
     def __init__(self, limits: InputConfig, stop: threading.Event) -> None:
         self.limits = limits
         self.ended = 0
-        self._fast_places = threading.Semaphore(FAST_PLACES)
-        self._slow_places = threading.Semaphore(SLOW_PLACES)
+        self._fast_places, self._slow_places = Places(FAST_PLACES), Places(SLOW_PLACES)
         self._late_images = threading.Semaphore(_MOST_LATE)
         self._stop = stop
         self._lock = threading.Lock()
@@ -73,9 +73,17 @@ class DecoderPool:
         return _Watched(self, unwanted)
 
     def decode(
-        self, data: bytes | bytearray, unwanted: Callable[[], RequestError | None] = lambda: None
+        self,
+        data: bytes | bytearray,
+        requester: str | None = None,
+        unwanted: Callable[[], RequestError | None] = lambda: None,
     ) -> tuple[Bytes, dict[str, Any]]:
         """The image of a file, (H, W, 3) uint8 RGB, and facts about it.
+
+        Args:
+            data: the file.
+            requester: who asks; each gets its share of the places.
+            unwanted: says why the answer is not wanted any more.
 
         Raises:
             ImageTooLarge: beyond a limit; also if its decode took too long and was ended.
@@ -83,7 +91,7 @@ class DecoderPool:
             Overloaded: the worker is stopping, and has waited long enough for this decode.
             RequestError: it takes long, and `unwanted` gives this error.
         """
-        wanted = _Wanted(self._stop, unwanted)
+        wanted = _Wanted(self._stop, requester, unwanted)
         try:
             return self._decode(data, wanted)
         except DecoderDied as death:
@@ -96,18 +104,18 @@ class DecoderPool:
     def _decode(self, data: bytes | bytearray, wanted: _Wanted, *, fresh: bool = False) -> tuple[Bytes, dict[str, Any]]:
         check_size(len(data), self.limits)
         with ExitStack() as fast:
-            fast.enter_context(self._held(self._fast_places, wanted))
+            fast.enter_context(self._fast_places.place(wanted.requester, wanted.check))
             with self._process(fresh=fresh) as process:
                 process.send(data)
                 if self._is_fast(process):
                     return _received(process)
-                if self._slow_places.acquire(blocking=False):
+                if self._slow_places.take(wanted.requester):
                     fast.close()  # the place is for others from here on
                     try:
                         return self._receive_late(process, wanted)
                     finally:
-                        self._slow_places.release()
-        with self._held(self._slow_places, wanted), self._process(fresh=fresh) as process:
+                        self._slow_places.leave(wanted.requester)
+        with self._slow_places.place(wanted.requester, wanted.check), self._process(fresh=fresh) as process:
             process.send(data)
             return self._receive_late(process, wanted)
 
@@ -160,15 +168,6 @@ class DecoderPool:
         return image, facts
 
     @contextmanager
-    def _held(self, places: threading.Semaphore, wanted: _Wanted) -> Iterator[None]:
-        while not places.acquire(timeout=_TICK):
-            wanted.check()
-        try:
-            yield
-        finally:
-            places.release()
-
-    @contextmanager
     def _process(self, *, fresh: bool = False) -> Iterator[DecoderProcess]:
         process = (None if fresh else self._idle_process()) or self._new_process()
         try:
@@ -195,10 +194,12 @@ class DecoderPool:
 
 
 class _Wanted:
-    """Whether a decode is still wanted."""
+    """Who wants a decode, and whether it is still wanted."""
 
-    def __init__(self, stop: threading.Event, unwanted: Callable[[], RequestError | None]) -> None:
-        self._stop, self._unwanted = stop, unwanted
+    def __init__(
+        self, stop: threading.Event, requester: str | None, unwanted: Callable[[], RequestError | None]
+    ) -> None:
+        self._stop, self.requester, self._unwanted = stop, requester, unwanted
         self._stop_seen: float | None = None
 
     def check(self) -> None:
@@ -231,8 +232,8 @@ class _Watched:
     def ended(self) -> int:
         return self._pool.ended
 
-    def decode(self, data: bytes | bytearray) -> tuple[Bytes, dict[str, Any]]:
-        return self._pool.decode(data, self._unwanted)
+    def decode(self, data: bytes | bytearray, requester: str | None = None) -> tuple[Bytes, dict[str, Any]]:
+        return self._pool.decode(data, requester, self._unwanted)
 
     def watched(self, unwanted: Callable[[], RequestError | None]) -> ImageDecoder:
         return self._pool.watched(unwanted)

@@ -36,7 +36,7 @@ class InProcessDecoder:
     limits: InputConfig = field(default_factory=InputConfig)
     ended: ClassVar[int] = 0
 
-    def decode(self, data: bytes | bytearray) -> tuple[Bytes, dict[str, Any]]:
+    def decode(self, data: bytes | bytearray, requester: str | None = None) -> tuple[Bytes, dict[str, Any]]:
         return decode_image(data, self.limits)
 
     def watched(self, unwanted: Callable[[], RequestError | None]) -> ImageDecoder:

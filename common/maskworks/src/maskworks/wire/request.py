@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from maskworks.errors import BadImage, BadJson
@@ -32,7 +33,7 @@ def read_pair(job: Job, decoder: ImageDecoder, at: str = "", ignored: tuple[str,
     """
     if job.prompt is None:
         return replace(read_image(job, decoder), ignored=ignored)
-    request = _with_prompt(job, _read_object(job.prompt, "prompt"), lambda: decoder.decode(job.body), at)
+    request = _with_prompt(job, _read_object(job.prompt, "prompt"), lambda: decoder.decode(job.body, job.requester), at)
     return replace(request, ignored=(*ignored, *request.ignored))
 
 
@@ -44,13 +45,14 @@ def read_message(job: Job, decoder: ImageDecoder) -> Request:
     message = _message(job)
     prompt = message.get("prompt")
     beside = {key: value for key, value in message.items() if key not in (*_ENVELOPE, "prompt")}
+    decode = partial(_decoded, job, message, decoder)
     if prompt is None:
-        request = _with_prompt(job, beside, lambda: decoder.decode(_image_bytes(message)), "")
+        request = _with_prompt(job, beside, decode, "")
         if "objects" not in beside:
             request = replace(request, source={"label": request.prompts[0].label, **beside})
     elif isinstance(prompt, dict):
         ignored = check_beside(beside.items(), 'stands beside "prompt"')
-        request = _with_prompt(job, prompt, lambda: decoder.decode(_image_bytes(message)), "prompt.")
+        request = _with_prompt(job, prompt, decode, "prompt.")
         request = replace(request, ignored=(*ignored, *request.ignored))
     else:
         raise BadJson('message: "prompt" is not an object in curly braces; expected one')
@@ -59,7 +61,7 @@ def read_message(job: Job, decoder: ImageDecoder) -> Request:
 
 def read_image(job: Job, decoder: ImageDecoder) -> Request:
     """The raw bytes of an image file, for models that need no prompt."""
-    image, image_meta = decoder.decode(job.body)
+    image, image_meta = decoder.decode(job.body, job.requester)
     return Request(job.id, image, image_meta=image_meta)
 
 
@@ -68,7 +70,7 @@ def read_image_message(job: Job, decoder: ImageDecoder) -> Request:
     if not is_message(job.body):
         return read_image(job, decoder)
     message = _message(job)
-    image, image_meta = decoder.decode(_image_bytes(message))
+    image, image_meta = _decoded(job, message, decoder)
     ignored = ignored_names(key for key in message if key not in _ENVELOPE)
     return _as_named(Request(job.id, image, image_meta=image_meta, ignored=ignored), message)
 
@@ -99,6 +101,11 @@ def _message(job: Job) -> dict[str, Any]:
     if not _is_name(message.get("id", "")):
         raise BadJson('message: "id" is not a string; expected a string, an integer of 64 bits or nothing')
     return message
+
+
+def _decoded(job: Job, message: dict[str, Any], decoder: ImageDecoder) -> tuple[Bytes, dict[str, Any]]:
+    """The image of a message, for its requester as the transport knows it, or by where it wants its answer."""
+    return decoder.decode(_image_bytes(message), job.requester or message.get("reply_to"))
 
 
 def _is_name(value: Any) -> bool:
