@@ -158,13 +158,18 @@ def test_urls_of_redis(url):
         "redis+sentinel://a/main/x", "redis+sentinel://:hunter2/1@a/main", "redis+sentinel://:hunter2#a@a/main",
         "redis+sentinel://a/main?nonsense=1", "redis+sentinel://a/main?sentinel_nonsense=1", "redis+cluster://a:99999",
         "redis+sentinel://a/main?sentinel_password=hunter2&protocol=2", "redis+cluster://[::1/", "redis+cluster://a/1",
-        "redis+cluster://a?db=1", "redis+cluster://", "rediss+sentinel://a/main?sentinel_ssl_ca_certs=/nowhere/ca.pem",
+        "redis://host/x", "redis://host/1/2", "redis://host:0", "redis+cluster://a?db=1", "redis+cluster://", "rediss+sentinel://a/main?sentinel_ssl_ca_certs=/nowhere/ca.pem",
     ],
 )  # fmt: skip
 def test_wrong_urls_of_redis(url):
     (problem,) = config.RedisServerConfig(redis_url=url).problems()
     assert problem.startswith("--redis_url: ")
     assert "hunter2" not in problem
+
+
+def test_an_option_that_there_is_not():
+    (problem,) = config.RedisServerConfig(redis_url="redis://host?socket_timout=5").problems()
+    assert problem.endswith("there is no option socket_timout")
 
 
 def test_a_password_that_is_not_in_the_environment(monkeypatch):

@@ -26,6 +26,7 @@ BAD = {
     "short.png": (encoded()[:-30], PROMPT, "bad_image", "cannot be read"),
     "giant.png": (giant_png(), PROMPT, "image_too_large", "50000x50000"),
     "nojson.png": (encoded(), b'{"points": [', "bad_json", "not JSON"),
+    "noprompt.png": (encoded(), b"", "bad_json", "prompt: empty"),
     "list.png": (encoded(), b"[1, 2]", "bad_json", "expected an object"),
     "nan.png": (encoded(), b'{"points": [[1, 2], [NaN, 3], [4, 5], [6, 7]]}', "bad_prompt", "points[1][0]"),
     "three.png": (encoded(), prompt(points=[[1, 2], [3, 4], [5, 6]]), "bad_prompt", "3 points"),

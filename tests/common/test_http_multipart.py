@@ -21,6 +21,13 @@ def test_parts_come_back_as_they_were_sent():
     assert read_parts(bytearray(body), content_type)["image"] == image
 
 
+@pytest.mark.parametrize("name", ["写真.jpg", "łąka\x85.jpg", "😀.jpg", "e\u0301.jpg"])
+def test_names_in_utf_8(name):
+    body = f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\nabc\r\n'.encode()
+    own = f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\ndef\r\n--x--\r\n'.encode()
+    assert read_parts(body + own, "multipart/form-data; boundary=x") == {"image": b"abc", name: b"def"}
+
+
 def test_headers_in_any_letter_case():
     body = b'--x\r\nCONTENT-DISPOSITION: form-data; NAME="image"\r\nX-Other: 1\r\n\r\nabc\r\n--x--\r\n'
     assert read_parts(body, 'Multipart/Form-Data; Boundary="x"') == {"image": b"abc"}

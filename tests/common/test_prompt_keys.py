@@ -103,6 +103,11 @@ def test_keys_of_the_prompt_beside_it_are_refused(key):
     assert check_beside([(key, None)], "elsewhere") == (key,)
 
 
+@pytest.mark.parametrize("key", ["label", "name", "low_res_logits"])
+def test_keys_without_effect_beside_the_prompt_are_told(key):
+    assert check_beside([(key, True)], "elsewhere") == (key,)
+
+
 def test_many_and_long_keys_are_cut_short():
     found = check_keys({"box": BOX, **{"k" * 5000 + str(number): 1 for number in range(5000)}}).ignored
     assert len(found) == MOST_IGNORED

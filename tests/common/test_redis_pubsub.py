@@ -112,7 +112,7 @@ def test_poison_between_good_requests(server, client, listener):
         message(b""),
         b'{"image": 5, "points": []}',
         message(label=66),
-        message(id=5),
+        message(id=[5]),
     ]
     with server.worker("--batch_size", "4") as worker:
         subscribed(client)

@@ -52,7 +52,8 @@ def test_classes_of_mmdetection():
         "scores": torch.tensor([0.9, 0.8]),
     }
     instances = type("Found", (SimpleNamespace,), {"__contains__": lambda self, name: name in found})(**found)
-    model = SimpleNamespace(test_step=lambda data: [{"pred_instances": instances}])
+    sample = type("Sample", (dict,), {"ori_shape": (8, 8)})(pred_instances=instances)
+    model = SimpleNamespace(test_step=lambda data: [sample])
     prepared = {"inputs": torch.zeros(3, 8, 8), "data_samples": None}
     detector = Detector(model, lambda image: prepared, tuple(map(str, range(COUNT))))
     (objects,) = MmdetPredictor(detector, MmdetConfig(checkpoint=Path("c.pth"), config=Path("c.py"))).predict([REQUEST])

@@ -135,14 +135,15 @@ def _sentinel(base: str, options: list[tuple[str, str]]) -> str:
 def _server_problem(url: str) -> str:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - it is read only now
-        readable = is_host(parts.hostname or "")
+        readable = parts.port != 0 and is_host(parts.hostname or "")
     except ValueError:
         readable = False
     if not readable:
         return "its host or port cannot be read; expected redis://USER:PASSWORD@HOST:PORT/DATABASE"
     if _has_stray_at(parts):
         return _STRAY_AT
+    if parts.scheme != "unix" and not re.fullmatch(r"/?\d*/?", parts.path):
+        return "its database is no number; expected redis://USER:PASSWORD@HOST:PORT/DATABASE"
     given = parse_qs(parts.query)
     for name in _REFUSED_OPTIONS:
         if name in given:
@@ -174,5 +175,6 @@ def _refusal_of_client(url: str) -> str:
     try:
         redis.ConnectionPool.from_url(url).make_connection()
     except (ValueError, TypeError, AttributeError, redis.RedisError) as error:
-        return f"an option in it is wrong: {error}"
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        return f"there is no option {unknown[1]}" if unknown else f"an option in it is wrong: {error}"
     return ""

@@ -20,6 +20,7 @@ OPTIONS = ("low_res_logits", "mask_choice")
 RESERVED = "text"
 OBJECT_KEYS = frozenset({*WHERE, *OPTIONS, RESERVED, "label", "name"})
 PROMPT_KEYS = OBJECT_KEYS | {"objects"}
+_WITHOUT_EFFECT = ("label", "name", "low_res_logits")  # beside a prompt, where some clients send them
 CORNERS = ("x0", "y0", "x1", "y1")
 CLICK_KEYS = frozenset({"x", "y", "label"})
 MOST_IGNORED = 100  # key paths that are told
@@ -75,10 +76,10 @@ def check_beside(names: Iterable[tuple[str, Any]], place: str) -> tuple[str, ...
     """
     ignored: list[str] = []
     for name, value in names:
-        if name in PROMPT_KEYS - {"label", "name", "low_res_logits"} and not _is_empty(value):
-            raise BadPrompt(name[:60], place, "it inside of the prompt, where it counts")
-        meant = meaning(name, value, typos=len(ignored) < MOST_IGNORED)
-        if meant:
+        if name in PROMPT_KEYS:
+            if name not in _WITHOUT_EFFECT and not _is_empty(value):
+                raise BadPrompt(name[:60], place, "it inside of the prompt, where it counts")
+        elif meant := meaning(name, value, typos=len(ignored) < MOST_IGNORED):
             raise _mistaken(name, meant)
         ignored.append(name)
     return ignored_names(ignored)

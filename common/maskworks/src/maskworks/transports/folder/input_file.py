@@ -65,7 +65,8 @@ def read_input(path: Path, seen: Version | None, limits: InputConfig) -> bytes:
             before = os.fstat(file.fileno())
             if seen is not None and version(before) != seen:
                 raise NotComplete(path.name)
-            check_size(before.st_size, limits)
+            if before.st_size:  # of what is empty its reader knows if it is an image or a prompt
+                check_size(before.st_size, limits)
             data = content(file, limits.max_bytes)
             if version(os.fstat(file.fileno())) != version(before):
                 raise NotComplete(path.name)

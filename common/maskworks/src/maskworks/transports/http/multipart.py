@@ -84,13 +84,16 @@ def _part(part: bytes, newline: bytes) -> tuple[dict[str, str], bytes]:
     head, blank, _ = part[:_MOST_HEADER_BYTES].partition(2 * newline)
     if not blank:
         raise _broken(f"a part without an empty line behind its headers, of {_MOST_HEADER_BYTES} bytes at most")
-    return _headers(head.decode("utf-8", "replace")), part[len(head) + len(blank) :]
+    return _headers(head.decode("latin-1")), part[len(head) + len(blank) :]
 
 
 def _headers(head: str) -> dict[str, str]:
-    """By their names in lower case; a line that begins with a blank goes on with the one before."""
+    """By their names in lower case; a line that begins with a blank goes on with the one before.
+
+    Characters are bytes, of which browsers make UTF-8 in names of files; `parse_options_header` gives them back as such.
+    """
     headers = {}
-    for line in re.sub(r"\r?\n[ \t]+", " ", head).splitlines():
+    for line in re.split(r"\r?\n", re.sub(r"\r?\n[ \t]+", " ", head)):
         name, colon, value = line.partition(":")
         if not colon or not name.strip():
             raise _broken(f"a header without a colon, {line[:40]!r}")
