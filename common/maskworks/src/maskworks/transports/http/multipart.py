@@ -90,7 +90,7 @@ def _part(part: bytes, newline: bytes) -> tuple[dict[str, str], bytes]:
 def _headers(head: str) -> dict[str, str]:
     """By their names in lower case; a line that begins with a blank goes on with the one before.
 
-    Characters are bytes, of which browsers make UTF-8 in names of files; `parse_options_header` gives them back as such.
+    Characters are bytes: browsers write names of files in UTF-8, and `parse_options_header` gives these bytes back.
     """
     headers = {}
     for line in re.split(r"\r?\n", re.sub(r"\r?\n[ \t]+", " ", head)):
