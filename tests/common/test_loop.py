@@ -85,7 +85,7 @@ class Held(InProcessDecoder):
         object.__setattr__(self, "body", body)
         object.__setattr__(self, "let_go", threading.Event())
 
-    def decode(self, data):
+    def decode(self, data, requester=None):
         if data == self.body:
             assert self.let_go.wait(60)
         return super().decode(data)
