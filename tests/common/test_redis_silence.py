@@ -85,15 +85,21 @@ def test_a_subscription_that_is_silent_alone_is_not_ready(server, proxy, client,
         ours.check()
 
 
-@pytest.mark.parametrize("mode", KINDS)
-def test_a_silent_network_does_not_hold_up_the_end(server, proxy, client, patient, mode):
-    stop = threading.Event()
+def with_a_job(mode, proxy, client, stop):
+    """A transport, and a job that it has received."""
     ours = transport(mode, proxy, stop)
     if mode == "pubsub":
         wait_until(lambda: publish(client) and ours.backlog)
     else:
         client.xadd("requests", {"data": message()})
     (job,) = ours.receive(1, 5)
+    return ours, job
+
+
+@pytest.mark.parametrize("mode", KINDS)
+def test_a_silent_network_does_not_hold_up_the_end(server, proxy, client, patient, mode):
+    stop = threading.Event()
+    ours, job = with_a_job(mode, proxy, client, stop)
     proxy.stall()
     with ThreadPoolExecutor(1) as threads:
         delivery = threads.submit(ours.deliver, job, Outcome(parts={"reply": b"result"}))
@@ -120,12 +126,7 @@ def test_a_network_that_is_silent_from_the_start_does_not_hold_up_the_end(server
 @pytest.mark.parametrize("mode", KINDS)
 def test_a_network_that_works_is_not_cut_off(server, proxy, client, patient, mode):
     stop = threading.Event()
-    ours = transport(mode, proxy, stop)
-    if mode == "pubsub":
-        wait_until(lambda: publish(client) and ours.backlog)
-    else:
-        client.xadd("requests", {"data": message()})
-    (job,) = ours.receive(1, 5)
+    ours, job = with_a_job(mode, proxy, client, stop)
     stop.set()
     wait_until(lambda: ours._server.last_tries.too_late(0.0))
     ours.deliver(job, Outcome(parts={"reply": b"result"}))

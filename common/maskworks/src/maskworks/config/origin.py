@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 ANY_ORIGIN = "*"
 
 _ORIGIN = re.compile(r"(https?)://([^/?#@*\\\s]+)", re.IGNORECASE)
-_PORTS = {"http": ":80", "https": ":443"}  # that browsers leave out
+USUAL_PORTS = {"http": ":80", "https": ":443"}  # that browsers leave out
 
 
 def read_origin(text: str) -> str | None:
@@ -22,4 +22,4 @@ def read_origin(text: str) -> str | None:
         named = parts.hostname is not None and parts.port != 0
     except ValueError:
         return None
-    return f"{scheme}://{authority.removesuffix(_PORTS[scheme])}" if named else None
+    return f"{scheme}://{authority.removesuffix(USUAL_PORTS[scheme])}" if named else None

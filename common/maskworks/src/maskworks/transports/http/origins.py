@@ -13,10 +13,9 @@ from ipaddress import ip_address
 
 from starlette.datastructures import Headers
 
-from maskworks.config import ANY_ORIGIN, read_origin
+from maskworks.config.origin import ANY_ORIGIN, USUAL_PORTS, read_origin
 from maskworks.errors import HttpError
 
-_PORTS = {"http": ":80", "https": ":443"}  # that need not be written
 _HARMLESS = frozenset(("GET", "HEAD", "OPTIONS"))  # a page gets no answer to such a request, and nothing is done for it
 _OWN_SITES = frozenset(("same-origin", "none"))  # none: the user typed the address, or chose a bookmark
 
@@ -82,7 +81,7 @@ def _is_own(origin: str, host: str) -> bool:
     if page is None:
         return False
     scheme, _, authority = page.partition("://")
-    asked = host.lower().removesuffix(_PORTS[scheme])
+    asked = host.lower().removesuffix(USUAL_PORTS[scheme])
     if authority == asked:
         return True
     names = _name(authority), _name(asked)
